@@ -1,0 +1,1 @@
+"""Shapes that the operator and the processes in Ray both speak: standard-library dataclasses, no I/O."""

@@ -1,0 +1,45 @@
+"""What the operator tells a batch driver."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TablesInput:
+    """Parquet files: each URI is a file, a directory or a glob."""
+
+    uris: tuple[str, ...]
+    pattern: str | None = None
+    """Regular expression that must match the whole path below the URI."""
+    columns: tuple[str, ...] = ()
+    """Empty: all."""
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """One BatchJob; the same for every attempt but for `attempt`."""
+
+    namespace: str
+    name: str
+    uid: str
+    import_path: str
+    tables: TablesInput
+    output_uri: str
+    model_uri: str | None = None
+    model_sha256: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    carry: tuple[str, ...] = ()
+    """Input columns that are copied into the output, before the model's own."""
+    max_batch_rows: int = 1024
+    max_rows_per_file: int = 1_000_000
+    workers_max: int = 1
+    worker_cpus: float = 1.0
+    worker_gpus: float = 0.0
+    """Logical Ray resources of one worker."""
+    report_url: str | None = None
+    """Base URL of the operator's HTTP service (its headless Service); None: nobody to report to."""
+
+
+ATTEMPT_ENV = "RAYDOCK_ATTEMPT"
+"""Environment variable of the driver: number of this attempt, from 1."""
