@@ -1,0 +1,1 @@
+"""CR + facts + verdict → manifests: arithmetic without clock, network or chance."""

@@ -1,0 +1,101 @@
+"""What a reconcile function gets, and what it gives back."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, Protocol
+
+from raydock.facts.node import Node
+from raydock.facts.pod import Pod
+from raydock.plan.defaults import Defaults
+from raydock.reasons import Reason
+from raydock.wire.host import Health
+from raydock.wire.progress import Report
+
+Object = Mapping[str, Any]
+"""A Kubernetes object as parsed JSON."""
+
+
+class Key(NamedTuple):
+    """What is reconciled: one object of one of our kinds."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line for `kubectl describe`."""
+
+    type: Literal["Normal", "Warning"]
+    reason: Reason
+    message: str
+    about: Key
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a pass leaves behind beside the objects it wrote."""
+
+    look_again_s: float | None = None
+    """Seconds until a pass is due although nothing was reported; None: only when something is."""
+    events: tuple[Event, ...] = ()
+    wake: tuple[Key, ...] = ()
+
+
+class Store(Protocol):
+    """Slim copies of what the watches reported. Kinds by their `kind`."""
+
+    def get(self, kind: str, namespace: str, name: str) -> Object | None: ...
+    def owned_by(self, kind: str, uid: str) -> Sequence[Any]: ...
+    def in_namespace(self, kind: str, namespace: str) -> Sequence[Any]: ...
+    def labelled(self, kind: str, namespace: str, label: str, value: str) -> Sequence[Any]: ...
+    def nodes(self) -> Sequence[Node]: ...
+    def pods(self) -> Sequence[Pod]: ...
+
+
+class Kube(Protocol):
+    """The API calls that a reconcile function may make (raydock.kube.client.Kube)."""
+
+    async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any]: ...
+    async def find(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None: ...
+    async def find_metadata(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None: ...
+    async def apply(self, manifest: Object) -> dict[str, Any]: ...
+    async def apply_status(self, manifest: Object) -> dict[str, Any]: ...
+    async def create(self, manifest: Object) -> dict[str, Any]: ...
+    async def annotate(self, kind: str, namespace: str, name: str, annotations: Mapping[str, str]) -> None: ...
+    async def patch(self, kind: str, namespace: str, name: str, merge_patch: Object) -> dict[str, Any]: ...
+    async def delete(self, obj: Object, *, propagation: str = "Background") -> None: ...
+
+
+class Probe(Protocol):
+    """Asks a serving pod how it is (raydock.remote.health.Probe)."""
+
+    async def ready(self, host: str, port: int, timeout_s: float) -> Health | object: ...
+
+
+class Reports(Protocol):
+    """Newest report of each batch driver (raydock.reconcile.reports.Reports)."""
+
+    def get(self, uid: str) -> Report | None: ...
+    def written(self, uid: str, report: Report) -> None: ...
+    def forget(self, uid: str) -> None: ...
+
+
+class Gate(Protocol):
+    """See raydock.reconcile.gate."""
+
+
+@dataclass(frozen=True)
+class Deps:
+    """The outside, as a reconcile function sees it; tests pass real ones too."""
+
+    kube: Kube
+    store: Store
+    gate: Any
+    reports: Reports
+    probe: Probe
+    clock: Callable[[], datetime]
+    """Now, in UTC."""
+    defaults: Defaults

@@ -1,0 +1,1 @@
+"""CR + facts + verdict + step → conditions and status: what may be claimed."""
