@@ -1,0 +1,38 @@
+"""The three kinds as users write them: models, rules in CEL, conditions. The CRDs are generated from here."""
+
+from raydock.api.base import API_VERSION, CATEGORY, GROUP, VERSION, Metadata, Resource, Shape, Spec, Status
+from raydock.api.batchjob import BatchJob, BatchJobSpec, BatchJobStatus, JobState
+from raydock.api.conditions import Condition, ConditionStatus, ConditionType
+from raydock.api.deployment import Deployment, DeploymentSpec, DeploymentStatus, RolloutState
+from raydock.api.endpoint import AuthMode, InferenceEndpoint, InferenceEndpointSpec, InferenceEndpointStatus
+
+KINDS: tuple[type[Resource], ...] = (Deployment, InferenceEndpoint, BatchJob)
+"""Every kind, in the order in which documents list them."""
+
+__all__ = [
+    "API_VERSION",
+    "CATEGORY",
+    "GROUP",
+    "KINDS",
+    "VERSION",
+    "AuthMode",
+    "BatchJob",
+    "BatchJobSpec",
+    "BatchJobStatus",
+    "Condition",
+    "ConditionStatus",
+    "ConditionType",
+    "Deployment",
+    "DeploymentSpec",
+    "DeploymentStatus",
+    "InferenceEndpoint",
+    "InferenceEndpointSpec",
+    "InferenceEndpointStatus",
+    "JobState",
+    "Metadata",
+    "Resource",
+    "RolloutState",
+    "Shape",
+    "Spec",
+    "Status",
+]

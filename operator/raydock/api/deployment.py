@@ -1,0 +1,235 @@
+"""Deployment: one version of one served model, run as one RayService."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Le, MaxLen, MinLen
+
+from raydock.api.base import (
+    AGE,
+    API_VERSION,
+    Column,
+    Message,
+    Names,
+    Resource,
+    Spec,
+    Status,
+    Text,
+    Time,
+    condition_column,
+    name_rules,
+)
+from raydock.api.capacity import Capacity
+from raydock.api.conditions import Conditions
+from raydock.api.rule import Matches, Rule, Stored
+from raydock.api.workload import Pods, Program, Server
+
+RoutePath = Annotated[
+    str,
+    MinLen(1),
+    MaxLen(256),
+    Matches(r"/|(/[A-Za-z0-9._~-]+)+/?", "write a path that begins with '/', of letters, digits and . _ ~ -"),
+]
+
+
+class Topology(StrEnum):
+    """Where replicas live."""
+
+    COMPACT = "Compact"
+
+
+class Limits(Spec):
+    """What one Deployment takes in at once."""
+
+    ongoing_requests_per_replica: Annotated[int, Ge(1), Le(10_000)] = 16
+    """Requests that one replica works on at the same time. Default 16."""
+    queued_requests: Annotated[int, Ge(1), Le(100_000)] = 64
+    """Requests that wait for a replica; more are refused with 429 and Retry-After. Default 64."""
+    request_timeout_seconds: Annotated[int, Ge(1), Le(3600)] = 60
+    """Seconds until a request that has no answer gets 504. Default 60."""
+    body_bytes: Annotated[int, Ge(1), Le(2**30)] = 6_291_456
+    """Bytes of a request's body; a longer one gets 413. Default 6291456 (6 MiB)."""
+
+
+class Routes(Spec):
+    """Which path of the application answers behind an endpoint's URL."""
+
+    predict: RoutePath = "/"
+    """Path of the application that answers predictions. Default `/`."""
+
+
+class Health(Spec):
+    """How it is seen that the application answers."""
+
+    path: RoutePath = "/-/ready"
+    """Path that answers 200 when the application can serve. Default `/-/ready`."""
+    startup_timeout_seconds: Annotated[int, Ge(1), Le(86_400)] = 600
+    """Seconds that one replica may take to load and start. Default 600."""
+
+
+class Rollout(Spec):
+    """How a new version replaces the old one."""
+
+    progress_deadline_seconds: Annotated[int, Ge(1), Le(86_400)] = 600
+    """Seconds since the last visible progress (bound, pulled, downloaded, started) after which a rollout is
+    given up; the older version serves on. Waiting for room does not count. Default 600."""
+
+
+class DeploymentSpec(Pods, Program):
+    """What to serve, and how."""
+
+    server: Server
+    """What answers requests."""
+    replicas: Annotated[int, Ge(0), Le(1000), Stored()] = 1
+    """How many copies of the application answer. Default 1."""
+    topology: Topology = Topology.COMPACT
+    """Compact: all replicas live in the Ray cluster's head pod, which must fit one node. Default Compact."""
+    limits: Limits = Limits()
+    """Bounds of requests. A change is applied in place."""
+    routes: Routes = Routes()
+    """Paths of the application. A change is applied in place."""
+    health: Health = Health()
+    """How the application is probed. A change is applied in place."""
+    rollout: Rollout = Rollout()
+    """How a new version is brought in."""
+
+
+class ServeApplication(Status):
+    """The application in Ray Serve."""
+
+    name: Text
+    """Name of the application in Ray Serve."""
+    id: Text | None = None
+    """Lasting id: `NAMESPACE/NAME`. It is there once the application is RUNNING, and is kept."""
+    route_prefix: Annotated[str, MaxLen(256)] = "/"
+    """Path that Ray Serve answers under."""
+    status: Annotated[str, MaxLen(63)] | None = None
+    """Ray Serve's own word, such as DEPLOYING, RUNNING, UNHEALTHY or DEPLOY_FAILED."""
+    message: Message = ""
+    """Ray Serve's message."""
+
+
+class ServiceReference(Status):
+    """The Service that reaches the application."""
+
+    name: Text
+    """Name of the Service."""
+    port: Annotated[int, Ge(1), Le(65_535)]
+    """Port that answers HTTP."""
+
+
+class Revision(Status):
+    """Hashes of what decides a rollout."""
+
+    serving: Text | None = None
+    """What answers requests now."""
+    wanted: Text | None = None
+    """What the spec asks for."""
+
+
+class RolloutState(StrEnum):
+    """Where a rollout stands."""
+
+    IDLE = "Idle"
+    GATING = "Gating"
+    WAITING = "Waiting"
+    SURGING = "Surging"
+    SWITCHING = "Switching"
+    DRAINING = "Draining"
+    ROLLED_BACK = "RolledBack"
+    FAILED = "Failed"
+
+
+class RolloutStatus(Status):
+    """The running or last rollout."""
+
+    state: RolloutState
+    """Gating: room is asked for; Waiting: there is none; Switching: the new version starts;
+    Draining: the old one ends."""
+    started_at: Time | None = None
+    """When the rollout began."""
+    message: Message = ""
+    """What it is doing."""
+
+
+class DeployCategory(StrEnum):
+    """Phases of a start."""
+
+    INITIALIZE = "initialize"
+    DEPLOY = "deploy"
+    REGISTER = "register"
+
+
+class DeployProgress(Status):
+    """How far a start is."""
+
+    category: DeployCategory
+    """Phase."""
+    percent: Annotated[int, Ge(0), Le(100)] | None = None
+    """Share of the whole start, in percent."""
+    message: Message = ""
+    """What is being done."""
+
+
+class RayServiceReference(Status):
+    """The child that runs the application."""
+
+    name: Text
+    """Name of the RayService."""
+    active_cluster: Text | None = None
+    """RayCluster that answers."""
+    pending_cluster: Text | None = None
+    """RayCluster that is being started to replace it."""
+
+
+class DeploymentStatus(Status):
+    """What was seen of a Deployment."""
+
+    observed_generation: Annotated[int, Ge(-1)] = -1
+    """Generation of the spec that this status speaks of; -1 before the first look."""
+    conditions: Conditions = ()
+    """Ready, Reconciling, Stalled, CapacityAvailable, ClusterReady, ApplicationHealthy, Suspended, Paused."""
+    replicas: Annotated[int, Ge(0)] | None = None
+    """Replicas that exist."""
+    ready_replicas: Annotated[int, Ge(0)] | None = None
+    """Replicas that answer."""
+    serve_application: ServeApplication | None = None
+    """The application in Ray Serve."""
+    service: ServiceReference | None = None
+    """Where the application answers inside the cluster."""
+    revision: Revision | None = None
+    """Which version answers, and which is wanted."""
+    rollout: RolloutStatus | None = None
+    """The running or last rollout."""
+    progress: DeployProgress | None = None
+    """How far a start is."""
+    capacity: Capacity | None = None
+    """The capacity gate's last answer."""
+    ray_service: RayServiceReference | None = None
+    """The child that runs the application."""
+
+
+class Deployment(Resource):
+    """One version of one served model, run as one RayService."""
+
+    names: ClassVar = Names("Deployment", "deployments", "rdep")
+    columns: ClassVar[tuple[Column, ...]] = (
+        condition_column("Ready", "status"),
+        condition_column("Reason", "reason"),
+        Column("Replicas", ".spec.replicas", "integer"),
+        Column("Ready-replicas", ".status.readyReplicas", "integer"),
+        Column("Rollout", ".status.rollout.state"),
+        Column("App-ID", ".status.serveApplication.id"),
+        AGE,
+        Column("Image", ".spec.image", wide=True),
+        Column("Cluster", ".status.rayService.activeCluster", wide=True),
+        condition_column("Message", "message", wide=True),
+    )
+    rules: ClassVar[tuple[Rule, ...]] = name_rules("Deployment")
+
+    api_version: Literal["raydock.io/v1alpha1"] = API_VERSION
+    kind: Literal["Deployment"] = "Deployment"
+    spec: DeploymentSpec
+    """What to serve, and how."""
+    status: DeploymentStatus = DeploymentStatus()
+    """What was seen."""

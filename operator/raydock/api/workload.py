@@ -1,0 +1,118 @@
+"""What runs: the model, the code that loads it, the pods around both. Deployments and BatchJobs share it."""
+
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import MaxLen, MinLen
+
+from raydock.api.base import ObjectName, Spec
+from raydock.api.core import Env, EnvFrom, ImagePullSecrets, ResourceRequirements, Scheduling
+from raydock.api.rule import Matches, Rule
+
+PVC_URI = r"pvc://[a-z0-9]([-.a-z0-9]*[a-z0-9])?(/[^\s?#]*)?"
+"""A claim of the same namespace and a path in it."""
+# No `user:password@`: the spec is no place for a secret.
+HTTP_URI = r"https?://[^\s/@?#]+(/\S*)?"
+
+STAYS_INSIDE = Rule(
+    r"!self.matches(r'(^|/)\.\.(/|$)')",
+    "take out '..': write the path from the volume's root",
+)
+"""No text that leads out of the directory it starts in."""
+
+
+class Model(Spec):
+    """Where the model's files are."""
+
+    uri: Annotated[
+        str,
+        MinLen(1),
+        MaxLen(1024),
+        Matches(
+            f"{PVC_URI}|{HTTP_URI}",
+            "write pvc://CLAIM/PATH or http(s)://HOST/PATH, without user and password",
+        ),
+        STAYS_INSIDE,
+    ]
+    """`pvc://CLAIM/PATH`: a file or directory in a PersistentVolumeClaim of the namespace, mounted read-only.
+    `http://…`, `https://…`: one file, downloaded before the application starts."""
+    sha256: (
+        Annotated[
+            str, MaxLen(64), Matches("[0-9a-f]{64}", "write the SHA-256 as 64 lower case hexadecimal digits")
+        ]
+        | None
+    ) = None
+    """SHA-256 of the one file, checked before it is used. A directory has none."""
+
+
+class Server(Spec):
+    """What loads the model and answers."""
+
+    import_path: Annotated[
+        str,
+        MinLen(3),
+        MaxLen(512),
+        Matches(
+            r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*",
+            "write MODULE:ATTRIBUTE, for example iris.app:app",
+        ),
+    ]
+    """`MODULE:ATTRIBUTE` in the image or in `code`: a Ray Serve application or a function that builds one;
+    for a BatchJob a class or function that predicts a batch."""
+
+
+class Code(Spec):
+    """Code that is not in the image."""
+
+    config_map: "ConfigMapCode"
+    """A ConfigMap whose entries are the files."""
+
+
+class ConfigMapCode(Spec):
+    """Code in a ConfigMap of the namespace, for small applications."""
+
+    name: ObjectName
+    """Name of the ConfigMap. A copy of it is mounted and is on PYTHONPATH; each entry is a file."""
+
+
+Image = Annotated[
+    str, MinLen(1), MaxLen(512), Matches(r"[^\s]+", "write the image's reference without spaces or line ends")
+]
+Params = dict[str, Any]
+
+
+class Pods(Scheduling):
+    """What the pods of a workload are given."""
+
+    params: Params = {}
+    """Free-form parameters for the application."""
+    resources: ResourceRequirements = ResourceRequirements()
+    """What one replica or worker gets. Default of `requests`: an operator setting."""
+    head_resources: ResourceRequirements | None = None
+    """What Ray itself needs in the head pod, beside replicas or workers. Default: an operator setting."""
+    suspend: bool = False
+    """Stop the workload and free what it holds; the object stays. Default false."""
+
+
+class Program(Spec):
+    """What is run, beside `server`, which not every kind requires."""
+
+    model: Model | None = None
+    """The model's files. Absent: the application needs none."""
+    code: Code | None = None
+    """Where the code is. Absent: in the image."""
+    image: Image | None = None
+    """Image with Python, Ray and what the code imports. Default: the operator's runtime image."""
+    image_pull_secrets: ImagePullSecrets = ()
+    """Secrets that the image is pulled with."""
+    env: Env = ()
+    """Environment variables of the application."""
+    env_from: EnvFrom = ()
+    """ConfigMaps and Secrets whose entries become environment variables."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.model) || !has(self.model.sha256) || !self.model.uri.endsWith('/')",
+            "model.sha256 is of one file: write the file's path into model.uri, or take out sha256",
+            ".model.sha256",
+        ),
+    )
