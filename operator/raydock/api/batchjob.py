@@ -103,8 +103,9 @@ class Workers(Spec):
 
 def unchanged(field: str) -> Rule:
     """`spec.field` stays what it was when the job was made, free-form content included."""
+    now, before = f"self.{field}", f"oldSelf.{field}"
     return Rule(
-        f"has(self.{field}) ? has(oldSelf.{field}) && self.{field} == oldSelf.{field} : !has(oldSelf.{field})",
+        f"has({now}) ? has({before}) && {now} == {before} : !has({before})",
         f"{field} cannot change after creation: make a new BatchJob",
         f".{field}",
     )

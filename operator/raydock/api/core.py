@@ -173,7 +173,7 @@ class Toleration(Spec):
     """Value of the taint."""
     effect: TaintEffect | None = None
     """Effect of the taint; absent: every effect."""
-    toleration_seconds: Annotated[int, Ge(-(2**63)), Le(2**63 - 1)] | None = None
+    toleration_seconds: Annotated[int, Ge(0), Le(2**63 - 1)] | None = None
     """With NoExecute: seconds until the pod is evicted all the same. Absent: never."""
 
     rules: ClassVar = (

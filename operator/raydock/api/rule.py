@@ -44,7 +44,7 @@ def add_rules(schema: JsonSchemaValue, *rules: Rule) -> JsonSchemaValue:
 
 @dataclass(frozen=True)
 class Matches:
-    """The whole text matches `pattern`, in the syntax of both RE2 and `re`. Checked here and by the API server.
+    """The whole text matches `pattern` (syntax of both RE2 and `re`); checked here and by the API server.
 
     Not JSON schema's `pattern`: the API server would answer with the bare expression.
     """
