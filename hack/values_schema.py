@@ -1,0 +1,96 @@
+"""values.schema.json of the charts, from their commented values.yaml.
+
+    python hack/values_schema.py charts/raydock charts/raydock-crds
+
+A key's type is its default's; the comment above it is its description; `# @schema {…}` lines of JSON are merged
+into its schema. `settings` takes the schema of the operator's own settings model, less what the chart fills in.
+Unknown keys are refused at every level.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from raydock.runtime.settings import Settings
+
+MARK: Final = "# @schema "
+FILLED_IN: Final = frozenset({"gateway", "gatewayAddress", "reportUrl"})
+"""Settings that the chart takes from `gateway.*` and from its Service."""
+TYPES: Final = {"str": "string", "int": "integer", "bool": "boolean", "float": "number", "null": "null"}
+"""JSON type by YAML tag."""
+
+
+def schema(values: str) -> dict[str, Any]:
+    """JSON Schema of the commented YAML `values`. Raises ValueError for a key without comment or default."""
+    root = yaml.compose(values, Loader=yaml.SafeLoader)
+    found = _of(root, values.splitlines(), "")
+    found["properties"] |= {"global": {"type": "object"}}  # Helm hands it to every subchart
+    return {"$schema": "http://json-schema.org/draft-07/schema#", **found}
+
+
+def settings_schema() -> dict[str, Any]:
+    """Schema of the `settings` block: fields that may be left out, each with the operator's own default."""
+    model = Settings.model_json_schema(by_alias=True)
+    kept = {name: field for name, field in model["properties"].items() if name not in FILLED_IN}
+    kept["runtimeImage"] |= {"default": ""}  # the chart's appVersion
+    return _inlined({"type": "object", "additionalProperties": False, "properties": kept}, model.get("$defs", {}))
+
+
+def _of(node: yaml.Node, lines: list[str], path: str) -> dict[str, Any]:
+    if isinstance(node, yaml.SequenceNode):
+        return {"type": "array", "items": {}}
+    if not isinstance(node, yaml.MappingNode):
+        return {"type": TYPES[node.tag.rsplit(":", 1)[1]], "default": yaml.safe_load(yaml.serialize(node))}
+    fields: dict[str, Any] = {}
+    for key, value in node.value:
+        where = f"{path}.{key.value}".lstrip(".")
+        if where == "settings":
+            fields[key.value] = settings_schema()
+            continue
+        said, more = _comment(lines, key.start_mark.line)
+        if not said and not isinstance(value, yaml.MappingNode):
+            raise ValueError(f"{where} has no comment")
+        shape = {"type": "object"} if "additionalProperties" in more else _of(value, lines, where)
+        fields[key.value] = {**({"description": said} if said else {}), **shape, **more}
+    return {"type": "object", "additionalProperties": False, "properties": fields}
+
+
+def _comment(lines: list[str], line: int) -> tuple[str, dict[str, Any]]:
+    """Text and merged `@schema` objects of the comment right above `line`, counted from 0."""
+    said: list[str] = []
+    more: dict[str, Any] = {}
+    first = line
+    while first > 0 and lines[first - 1].lstrip().startswith("#"):
+        first -= 1
+    for text in (entry.strip() for entry in lines[first:line]):
+        if text.startswith(MARK):
+            more |= json.loads(text.removeprefix(MARK))
+        else:
+            said.append(text.removeprefix("#").strip())
+    return " ".join(said), more
+
+
+def _inlined(value: Any, shared: dict[str, Any]) -> Any:
+    """`value` with each `$ref` replaced by what it names, and without titles: shorter for people who read it."""
+    if isinstance(value, list):
+        return [_inlined(entry, shared) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    if "$ref" in value:
+        rest = {key: entry for key, entry in value.items() if key != "$ref"}
+        return _inlined(shared[value["$ref"].rsplit("/", 1)[1]] | rest, shared)
+    return {key: _inlined(entry, shared) for key, entry in value.items() if not (key == "title" and isinstance(entry, str))}
+
+
+def main(charts: list[str]) -> None:
+    """Writes values.schema.json of each chart folder."""
+    for chart in map(Path, charts):
+        made = schema((chart / "values.yaml").read_text())
+        (chart / "values.schema.json").write_text(json.dumps(made, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
