@@ -90,14 +90,18 @@ class LeaderElection:
 
     async def acquire(self) -> None:
         """Return once we lead. An API server that fails is asked again."""
-        while not await self._tried():
+        while True:
+            if await self._tried():
+                return
             await asyncio.sleep(self._terms.retry_s)  # noqa: TID251 - a Lease is looked at by the clock
 
     async def hold(self) -> None:
         """Renew for as long as we lead. Raises LeaseLost; returns never."""
+        loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(self._terms.retry_s)  # noqa: TID251 - a Lease is renewed by the clock
             deadline = self._renewed_at + self._terms.renew_s
+            pause = min(self._terms.retry_s, deadline - loop.time())
+            await asyncio.sleep(pause)  # noqa: TID251 - a Lease is renewed by the clock
             try:
                 async with asyncio.timeout_at(deadline):
                     renewed = await self._tried()
@@ -105,10 +109,15 @@ class LeaderElection:
                 renewed = False
             if self._seen is not None and self._seen.version and self._seen.holder != self._me:
                 raise LeaseLost(f"the lease {self._name} is held by another replica")
-            if not renewed and asyncio.get_running_loop().time() >= deadline:
+            if not renewed and loop.time() >= deadline:
                 raise LeaseLost(
                     f"the lease {self._name} could not be renewed for {self._terms.renew_s:.0f} s"
                 )
+
+    def holds(self) -> bool:
+        """Whether nobody else can lead at this moment, as far as our own clock tells."""
+        mine = self._seen is not None and self._seen.holder == self._me
+        return mine and asyncio.get_running_loop().time() < self._renewed_at + self._terms.renew_s
 
     async def release(self) -> None:
         """Give the Lease back, if we hold it, so that the standby need not wait for its end."""
