@@ -13,7 +13,7 @@ from raydock.reasons import Reason
 from raydock.wire.progress import Failure
 
 TRACEBACK_MAX: Final = 1700
-"""Characters of a traceback that a message ends with: with the sentence before it below wire.failure.MESSAGE_MAX."""
+"""Characters of a traceback; with the sentence before it still below wire.failure.MESSAGE_MAX."""
 SECRET_NAME: Final = re.compile(r"TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
 """Names of environment variables whose values are cut out of messages."""
 SECRET_MIN: Final = 4
@@ -51,7 +51,7 @@ def load_attribute(import_path: str) -> object:
         raise LoadFailed(Reason.IMPORT_FAILED, f"{import_path!r} is no import path: write module:attribute")
     try:
         found: object = importlib.import_module(module_name)
-    except (Exception, SystemExit) as exc:  # noqa: BLE001 - the user's module may raise anything
+    except (Exception, SystemExit) as exc:
         said = f"importing {module_name} failed:\n{cut_traceback(exc)}"
         raise LoadFailed(Reason.IMPORT_FAILED, said) from exc
     for name in attribute.split("."):

@@ -1,0 +1,213 @@
+"""One file over http(s): streamed to disk, resumed by Range after a break, bounded in bytes and time.
+
+What is there already of a broken download is kept in the file itself; what it was a part of, in a file
+`<file>.of` beside it. Without a validator (ETag or Last-Modified) a break means to start over.
+"""
+
+import http.client
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from raydock.models.entry import LoadFailed
+from raydock.models.uri import told
+from raydock.reasons import Reason
+
+T = TypeVar("T")
+Answer = http.client.HTTPResponse
+
+CHUNK: Final = 1 << 20
+SILENCE_S: Final = 30
+"""Seconds without a byte after which a connection counts as broken."""
+PAUSE_S: Final = 1.0
+"""Seconds before the second attempt; doubled each time without progress, at most PAUSE_MAX_S."""
+PAUSE_MAX_S: Final = 15.0
+
+_GONE = (404, 410)
+_WORTH_A_RETRY = (408, 425, 429, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far a download may go."""
+
+    deadline: float
+    """time.monotonic() at which it is given up."""
+    max_bytes: int
+
+
+class _Broken(Exception):
+    """This attempt ended early; the next one may go on where it stopped."""
+
+
+def validator(url: str, bounds: Bounds) -> str:
+    """What tells this version of `url` from another (ETag or Last-Modified); empty when the server says none.
+
+    Raises LoadFailed as `fetch` does.
+    """
+    return _insist(url, bounds, lambda: _head(url))
+
+
+def fetch(url: str, into: Path, bounds: Bounds) -> None:
+    """The body of `url` in the file `into`, whole.
+
+    Raises LoadFailed: MODEL_NOT_FOUND for 404 and 410, MODEL_LOAD_FAILED for another refusal, for more than
+    `max_bytes`, and when `deadline` comes first.
+    """
+    _insist(url, bounds, lambda: _go_on(url, into, bounds))
+    _mark(into).unlink(missing_ok=True)
+
+
+def _insist(url: str, bounds: Bounds, attempt: Callable[[], T]) -> T:
+    """`attempt` until it succeeds, is refused for good, or the deadline comes."""
+    pause_s = PAUSE_S
+    while True:
+        try:
+            return attempt()
+        except urllib.error.HTTPError as exc:
+            exc.close()
+            _raise_if_final(url, exc.code)
+            why = f"the server answered {exc.code}"
+        except _Broken as exc:
+            why, pause_s = str(exc), PAUSE_S  # something came: no reason to wait longer than before
+        except (OSError, http.client.HTTPException) as exc:
+            why = _network_words(exc)
+        if time.monotonic() + pause_s > bounds.deadline:
+            raise LoadFailed(Reason.MODEL_LOAD_FAILED, f"{told(url)} could not be fetched in time: {why}")
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, PAUSE_MAX_S)
+
+
+def _raise_if_final(url: str, code: int) -> None:
+    if code in _GONE:
+        raise LoadFailed(
+            Reason.MODEL_NOT_FOUND, f"there is nothing at {told(url)}: the server answered {code}"
+        )
+    if code not in _WORTH_A_RETRY:
+        raise LoadFailed(Reason.MODEL_LOAD_FAILED, f"{told(url)} cannot be read: the server answered {code}")
+
+
+def _network_words(exc: Exception) -> str:
+    """The kind of a network error: its text may quote a URL with its query."""
+    inner = exc.reason if isinstance(exc, urllib.error.URLError) else exc
+    return inner.strerror or type(inner).__name__ if isinstance(inner, OSError) else type(exc).__name__
+
+
+def _head(url: str) -> str:
+    try:
+        with _open(url, "HEAD", {}) as answer:
+            return _validator(answer.headers)
+    except urllib.error.HTTPError as exc:
+        if exc.code in (403, 405, 501):  # signed URLs and small servers often allow GET alone
+            exc.close()
+            with _open(url, "GET", {}) as answer:
+                return _validator(answer.headers)
+        raise
+
+
+def _go_on(url: str, into: Path, bounds: Bounds) -> None:
+    """One attempt: the rest of what is missing, or all of it."""
+    have, of = _kept(into)
+    headers = {"Range": f"bytes={have}-", "If-Range": of} if have else {}
+    try:
+        answer = _open(url, "GET", headers)
+    except urllib.error.HTTPError as exc:
+        if exc.code != 416:
+            raise
+        exc.close()
+        into.unlink()  # longer than what is there now: another version
+        raise _Broken("the file changed") from None
+    with answer:
+        start = have if answer.status == 206 and _starts_at(answer.headers) == have else 0
+        if answer.status == 206 and start != have:
+            raise LoadFailed(
+                Reason.MODEL_LOAD_FAILED, f"{told(url)}: the server sent another range than asked"
+            )
+        length = answer.headers.get("Content-Length")
+        total = start + int(length) if length and length.isdigit() else None
+        _check_size(url, total or 0, bounds)
+        _mark(into).write_text(_validator(answer.headers))
+        got = _stream(url, answer, into, start, bounds)
+    if total is not None and got != total:
+        raise _Broken(f"the connection ended after {got} of {total} bytes")
+
+
+def _stream(url: str, answer: Answer, into: Path, start: int, bounds: Bounds) -> int:
+    """Append `answer` to the first `start` bytes of `into`; returns the file's size."""
+    size = start
+    with into.open("r+b" if start else "wb") as out:
+        out.seek(start)
+        out.truncate()
+        try:
+            while chunk := answer.read(CHUNK):
+                out.write(chunk)
+                size += len(chunk)
+                _check_size(url, size, bounds)
+                if time.monotonic() > bounds.deadline:
+                    raise LoadFailed(Reason.MODEL_LOAD_FAILED, f"{told(url)} could not be fetched in time")
+        except (OSError, http.client.HTTPException) as exc:
+            if size == start:
+                raise
+            raise _Broken(_network_words(exc)) from None
+    return size
+
+
+def _check_size(url: str, size: int, bounds: Bounds) -> None:
+    if size > bounds.max_bytes:
+        limit = f"{told(url)} has more than {bounds.max_bytes} bytes: put it on a volume and write pvc://"
+        raise LoadFailed(Reason.MODEL_LOAD_FAILED, limit)
+
+
+def _kept(into: Path) -> tuple[int, str]:
+    """Bytes of an earlier attempt and the validator of what they are a part of; (0, "") when of no use."""
+    try:
+        of = _mark(into).read_text()
+        size = into.stat().st_size
+    except OSError:
+        return 0, ""
+    return (size, of) if of and not of.startswith("W/") else (0, "")  # If-Range needs a strong validator
+
+
+def _mark(into: Path) -> Path:
+    return into.with_name(into.name + ".of")
+
+
+def _validator(headers: http.client.HTTPMessage) -> str:
+    return headers.get("ETag") or headers.get("Last-Modified") or ""
+
+
+def _starts_at(headers: http.client.HTTPMessage) -> int:
+    """First byte of `Content-Range: bytes 100-199/200`; -1 when it says none."""
+    first = headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
+    return int(first) if first.isdigit() else -1
+
+
+def _open(url: str, method: str, headers: Mapping[str, str]) -> Answer:
+    request = urllib.request.Request(  # noqa: S310 - _OPENER has no handler but http and https
+        url, method=method, headers={"Accept-Encoding": "identity", "User-Agent": "raydock", **headers}
+    )
+    answer: Answer = _OPENER.open(request, timeout=SILENCE_S)
+    return answer
+
+
+def _only_http() -> urllib.request.OpenerDirector:
+    """An opener without file:, ftp: and data:, which urllib's default one follows and a redirect could name."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+_OPENER: Final = _only_http()
