@@ -1,4 +1,4 @@
-"""Archives unpacked without trust: no way out of the target, no links, no devices, bounded bytes and files."""
+"""Archives unpacked without trust: no way out of the target, no links, no devices, bounded in size."""
 
 import stat
 import tarfile

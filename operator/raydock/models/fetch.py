@@ -195,7 +195,7 @@ def _open(url: str, method: str, headers: Mapping[str, str]) -> Answer:
 
 
 def _only_http() -> urllib.request.OpenerDirector:
-    """An opener without file:, ftp: and data:, which urllib's default one follows and a redirect could name."""
+    """Without file:, ftp: and data:, which urllib's default opener reads and a redirect could name."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
