@@ -66,7 +66,7 @@ def ray_cluster(obj: Any) -> RayCluster:
 
 
 def groups(spec: Any) -> tuple[Group, ...]:
-    """The groups of a RayCluster's spec, a `rayClusterConfig` or a `rayClusterSpec`; read ones or our manifests'."""
+    """The groups of a RayCluster's spec, a `rayClusterConfig` or a `rayClusterSpec`, read or written."""
     head = lenient.at(spec, "headGroupSpec")
     found = [] if head is None else [_group(HEAD_GROUP, 1, head)]
     for worker in lenient.objects(lenient.at(spec, "workerGroupSpecs")):

@@ -30,7 +30,7 @@ class RayJob:
     job_status: str
     """Ray's: empty, `PENDING RUNNING STOPPED SUCCEEDED FAILED`."""
     deployment_status: str
-    """KubeRay's: empty, `Initializing Running Complete Failed ValidationFailed Retrying Waiting Suspend(ing|ed)`."""
+    """KubeRay's: empty, `Initializing Running Complete Failed ValidationFailed Retrying Suspended …`."""
     reason: str
     """Why it failed: `SubmissionFailed AppFailed DeadlineExceeded …`."""
     message: str

@@ -1,0 +1,1 @@
+"""The capacity gate: what is asked for, what is free or promised, and whether it fits."""

@@ -1,0 +1,72 @@
+"""What is asked of the gate: pods of certain shapes, all of them together."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
+
+from raydock.facts.podspec import Term, Toleration
+from raydock.facts.raycluster import Group
+from raydock.facts.room import Room
+
+WAIT_GCS_READY: Final = Room(cpu_m=200, memory=256 * 2**20)
+"""Of the init container that KubeRay puts into every worker pod (common/pod.go, v1.6.0)."""
+
+Way = Literal["create", "scale", "surge", "bluegreen", "recreate", "job"]
+"""What the pods are for (contracts/actions.md 8, `phase`; `job` is a BatchJob's cluster)."""
+
+
+class Owner(NamedTuple):
+    """The object of ours that asks."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodShape:
+    """`count` pods that are alike to the scheduler. Pod affinity and spread constraints are not looked at."""
+
+    name: str
+    """`head`, or the worker group's name: what messages call the pods."""
+    requests: Room
+    count: int = 1
+    node_selector: Mapping[str, str] = field(default_factory=dict, hash=False)
+    tolerations: tuple[Toleration, ...] = ()
+    affinity: tuple[Term, ...] | None = None
+    """Required node affinity: terms of which one must hold; None: any node."""
+    replica: Room | None = None
+    """The part of `requests` that one of Demand.replicas takes, where they all live in this one pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Pods that are of use only if all of them find room."""
+
+    owner: Owner
+    shapes: tuple[PodShape, ...]
+    way: Way
+    replicas: int = 1
+    """Replicas (or batch workers) that the shapes hold: for the verdict's figures."""
+    clusters: frozenset[str] = frozenset()
+    """Names of RayClusters that are part of this demand already: their pods and reservations are not counted
+    against it when it is asked again. The cluster that a blue/green step replaces is not among them."""
+
+
+def shapes_of(groups: Iterable[Group], head_replica: Room | None = None) -> tuple[PodShape, ...]:
+    """The pods that a Ray cluster with `groups` has; `head_replica` as PodShape.replica of the head."""
+    return tuple(_shape(group, head_replica if group.is_head else None) for group in groups if group.pods)
+
+
+def _shape(group: Group, replica: Room | None) -> PodShape:
+    spec = group.spec
+    return PodShape(
+        name="head" if group.is_head else group.name,
+        requests=spec.requests if group.is_head else spec.requests.at_least(WAIT_GCS_READY),
+        count=group.pods,
+        node_selector=spec.node_selector,
+        tolerations=spec.tolerations,
+        affinity=spec.affinity,
+        replica=replica,
+    )

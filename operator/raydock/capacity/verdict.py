@@ -1,0 +1,39 @@
+"""The gate's answer."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from raydock.capacity.demand import PodShape
+
+
+class Code(StrEnum):
+    """Why not (contracts/actions.md 8)."""
+
+    CPU_INSUFFICIENT = "cpu_insufficient"
+    MEMORY_INSUFFICIENT = "memory_insufficient"
+    GPU_INSUFFICIENT = "gpu_insufficient"
+    """No node has that many, used or not."""
+    GPU_BUSY = "gpu_busy"
+    """A node has as many, but others hold them."""
+    UNSCHEDULABLE = "unschedulable"
+    """Selectors, affinity, taints, cordons or the number of pods leave no node."""
+    NO_NODES = "no_nodes"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a demand may go on, and what to tell its owner."""
+
+    allowed: bool
+    provider: str
+    """`cluster`, `agent` or `none`."""
+    reasons: tuple[str, ...] = ()
+    """Values of Code, or an agent's own; empty when allowed."""
+    message: str = ""
+    """One sentence for the user."""
+    feasible_replicas: int = 0
+    """How many replicas of the asked kind would fit now."""
+    requested: tuple[PodShape, ...] = ()
+    checked_at: datetime | None = None
+    """UTC; whoever asks says it."""
