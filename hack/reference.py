@@ -1,4 +1,4 @@
-"""Reference pages that are made from code: `python hack/reference.py DIR` writes reasons.md and settings.md."""
+"""Reference pages made from code: `python hack/reference.py DIR` writes reasons.md and settings.md."""
 
 import sys
 from pathlib import Path
@@ -18,7 +18,7 @@ def reasons() -> str:
             NOTE,
             "# Reasons",
             "",
-            "What the `reason` of a condition or event says. The message beside it names what is meant and what to do.",
+            "What the `reason` of a condition or event says; the message beside it says what to do.",
             "",
             "| reason | meaning |",
             "|---|---|",
@@ -29,15 +29,18 @@ def reasons() -> str:
 
 
 def settings() -> str:
-    """Every setting of the operator with its default, as the chart's `settings` and `gateway` values set them."""
+    """Every setting of the operator with its default, set by the chart's values `settings` and `gateway`."""
     schema = Settings.model_json_schema(by_alias=True)
-    rows = [f"| `{name}` | {_default(field)} | {_cell(field.get('description', ''))} |" for name, field in schema["properties"].items()]
+    rows = [
+        f"| `{name}` | {_default(field)} | {_cell(field.get('description', ''))} |"
+        for name, field in schema["properties"].items()
+    ]
     return "\n".join(
         [
             NOTE,
             "# Settings of the operator",
             "",
-            "The YAML file that `RAYDOCK_SETTINGS` names; the chart writes it from its values. An unknown key is an error.",
+            "The YAML file that `RAYDOCK_SETTINGS` names; the chart writes it. An unknown key is an error.",
             "",
             "| key | default | meaning |",
             "|---|---|---|",

@@ -2,9 +2,9 @@
 
     python hack/values_schema.py charts/raydock charts/raydock-crds
 
-A key's type is its default's; the comment above it is its description; `# @schema {…}` lines of JSON are merged
-into its schema. `settings` takes the schema of the operator's own settings model, less what the chart fills in.
-Unknown keys are refused at every level.
+A key's type is its default's; the comment above it is its description; the JSON of `# @schema {…}` lines is
+merged into its schema. `settings` takes the schema of the operator's own settings model, less what the chart
+fills in. Unknown keys are refused at every level.
 """
 
 import json
@@ -36,7 +36,9 @@ def settings_schema() -> dict[str, Any]:
     model = Settings.model_json_schema(by_alias=True)
     kept = {name: field for name, field in model["properties"].items() if name not in FILLED_IN}
     kept["runtimeImage"] |= {"default": ""}  # the chart's appVersion
-    return _inlined({"type": "object", "additionalProperties": False, "properties": kept}, model.get("$defs", {}))
+    return _inlined(
+        {"type": "object", "additionalProperties": False, "properties": kept}, model.get("$defs", {})
+    )
 
 
 def _of(node: yaml.Node, lines: list[str], path: str) -> dict[str, Any]:
@@ -74,7 +76,7 @@ def _comment(lines: list[str], line: int) -> tuple[str, dict[str, Any]]:
 
 
 def _inlined(value: Any, shared: dict[str, Any]) -> Any:
-    """`value` with each `$ref` replaced by what it names, and without titles: shorter for people who read it."""
+    """`value` with each `$ref` replaced by what it names, and without titles, for people who read it."""
     if isinstance(value, list):
         return [_inlined(entry, shared) for entry in value]
     if not isinstance(value, dict):
@@ -82,7 +84,11 @@ def _inlined(value: Any, shared: dict[str, Any]) -> Any:
     if "$ref" in value:
         rest = {key: entry for key, entry in value.items() if key != "$ref"}
         return _inlined(shared[value["$ref"].rsplit("/", 1)[1]] | rest, shared)
-    return {key: _inlined(entry, shared) for key, entry in value.items() if not (key == "title" and isinstance(entry, str))}
+    return {
+        key: _inlined(entry, shared)
+        for key, entry in value.items()
+        if not (key == "title" and isinstance(entry, str))
+    }
 
 
 def main(charts: list[str]) -> None:
