@@ -6,6 +6,7 @@ A new leader has the same reservations by reading, but for verdicts whose child 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from raydock.capacity.demand import Demand, Owner, PodShape, shapes_of
 from raydock.facts.meta import Meta
@@ -13,6 +14,9 @@ from raydock.facts.pod import GROUP_LABEL, Pod
 from raydock.facts.raycluster import HEAD_GROUP, Group, RayCluster
 from raydock.facts.rayjob import RayJob
 from raydock.facts.rayservice import RayService
+
+_GIVEN_UP: Final = frozenset({"InitializingTimeout", "ValidationFailed"})
+"""Reasons of a RayService's Ready condition after which KubeRay makes no cluster (v1.6.0)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ _ByGroup = Mapping[tuple[str, str, str], int]
 
 
 def _pods_by_group(pods: Iterable[Pod]) -> tuple[_ByGroup, _ByGroup]:
-    """Bound and unbound pods of Ray clusters. One that ended or leaves is neither: another takes its place."""
+    """Bound and unbound pods of Ray clusters. Those that ended or leave are neither: others come."""
     bound: Counter[tuple[str, str, str]] = Counter()
     unbound: Counter[tuple[str, str, str]] = Counter()
     for pod in pods:
@@ -137,7 +141,9 @@ def _promised(parent: Meta, groups: Iterable[Group]) -> list[Reservation]:
 
 def _lacks_cluster(service: RayService, clusters: Sequence[RayCluster]) -> bool:
     """Whether KubeRay still has to make a cluster from the spec as it is now."""
-    if service.meta.deleting or service.suspended:
+    ready = service.conditions.get("Ready")
+    given_up = ready is not None and ready.reason in _GIVEN_UP
+    if service.meta.deleting or service.suspended or given_up:
         return False
     if not clusters:
         return True

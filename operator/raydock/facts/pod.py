@@ -33,7 +33,7 @@ class ContainerTrouble:
     """As the kubelet says: `ImagePullBackOff`, `CrashLoopBackOff`, `OOMKilled`, `Error`."""
     message: str
     exit_code: int | None
-    """None while waiting."""
+    """Of its last run; None when it never ran to an end."""
     restarts: int
     past: bool = False
     """It was the run before: by now the container runs again or waits to."""
@@ -127,21 +127,19 @@ def pod(obj: Any) -> Pod:
 
 
 def _trouble(entry: Mapping[str, Any]) -> list[ContainerTrouble]:
-    """What is wrong with one container: what it is in now, then how its last run ended."""
+    """What is wrong with one container, causes first: how its runs ended, then what it waits for."""
     name, restarts = lenient.word(entry.get("name")), lenient.number(entry.get("restartCount"))
     found = []
+    for which, past in (("state", False), ("lastState", True)):
+        ended = lenient.mapping(lenient.at(entry, which, "terminated"))
+        exit_code, reason = lenient.number(ended.get("exitCode")), lenient.word(ended.get("reason"))
+        if exit_code != 0:
+            message = lenient.text(ended.get("message"))[-_MESSAGE_MAX:]  # a log's end, when there is one
+            found.append(ContainerTrouble(name, "terminated", reason, message, exit_code, restarts, past))
     waiting = lenient.mapping(lenient.at(entry, "state", "waiting"))
     reason = lenient.word(waiting.get("reason"))
     if reason not in _STARTING:
         message = lenient.text(waiting.get("message"))[:_MESSAGE_MAX]
-        found.append(ContainerTrouble(name, "waiting", reason, message, None, restarts))
-    for which, past in (("state", False), ("lastState", True)):
-        ended = lenient.mapping(lenient.at(entry, which, "terminated"))
-        exit_code = lenient.number(ended.get("exitCode"))
-        if exit_code != 0:
-            message = lenient.text(ended.get("message"))[
-                -_MESSAGE_MAX:
-            ]  # the end of a log, when there is one
-            reason = lenient.word(ended.get("reason"))
-            found.append(ContainerTrouble(name, "terminated", reason, message, exit_code, restarts, past))
+        last_exit = found[0].exit_code if found else None
+        found.append(ContainerTrouble(name, "waiting", reason, message, last_exit, restarts))
     return found
