@@ -33,6 +33,8 @@ ROTATE_ANNOTATION: Final = f"{GROUP}/rotate"
 
 NAME_MAX: Final = 40
 """Characters. A RayService may have 47 (KubeRay 1.7.0, constant.go); children add a suffix of up to 7."""
+INT_MAX: Final = 2**53
+"""Greatest number that we take. The API server holds bounds as floats: 2**63 - 1 turns negative there."""
 MESSAGE_MAX: Final = 4096
 """Characters of a message in status: 2 KiB of traceback and what stands around it."""
 

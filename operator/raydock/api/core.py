@@ -1,12 +1,11 @@
-"""Parts of core/v1 as they stand in raydock's specs: environment, resources, where pods may run.
+"""Parts of core/v1 as they stand in raydock's specs: references, environment, resources.
 
 Names, meaning and merging are Kubernetes' own. What it checks itself when pods are made is free-form.
 """
 
-from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-from annotated_types import Ge, Le, MaxLen, MinLen
+from annotated_types import MaxLen, MinLen
 
 from raydock.api.base import ObjectName, Spec
 from raydock.api.quantity import Quantity
@@ -24,7 +23,6 @@ Key = Annotated[
     MaxLen(253),
     Matches("[-._a-zA-Z0-9]+", "write a key of letters, digits, '-', '_' and '.'"),
 ]
-LabelValue = Annotated[str, MaxLen(63)]
 ResourceList = Annotated[dict[str, Quantity], MaxLen(16)]
 """Amount by resource name: `cpu`, `memory`, `nvidia.com/gpu`."""
 
@@ -145,69 +143,6 @@ class ResourceRequirements(Spec):
             ".requests",
         ),
     )
-
-
-class TolerationOperator(StrEnum):
-    """How a toleration's key is compared."""
-
-    EXISTS = "Exists"
-    EQUAL = "Equal"
-
-
-class TaintEffect(StrEnum):
-    """What a taint does to pods that do not tolerate it."""
-
-    NO_SCHEDULE = "NoSchedule"
-    PREFER_NO_SCHEDULE = "PreferNoSchedule"
-    NO_EXECUTE = "NoExecute"
-
-
-class Toleration(Spec):
-    """A taint that does not keep the pods away; core/v1 Toleration."""
-
-    key: Annotated[str, MaxLen(317)] = ""
-    """Key of the taint; empty with `operator: Exists`: every taint."""
-    operator: TolerationOperator = TolerationOperator.EQUAL
-    """Equal compares `value`, Exists does not. Default Equal."""
-    value: LabelValue = ""
-    """Value of the taint."""
-    effect: TaintEffect | None = None
-    """Effect of the taint; absent: every effect."""
-    toleration_seconds: Annotated[int, Ge(0), Le(2**63 - 1)] | None = None
-    """With NoExecute: seconds until the pod is evicted all the same. Absent: never."""
-
-    rules: ClassVar = (
-        Rule(
-            "(has(self.key) && self.key != '') || (has(self.operator) && self.operator == 'Exists')",
-            "a toleration without key needs operator: Exists",
-            ".operator",
-        ),
-        Rule(
-            "!has(self.operator) || self.operator != 'Exists' || !has(self.value) || self.value == ''",
-            "operator Exists compares no value: take out value, or write operator: Equal",
-            ".value",
-        ),
-        Rule(
-            "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
-            "tolerationSeconds needs effect: NoExecute",
-            ".tolerationSeconds",
-        ),
-    )
-
-
-class Scheduling(Spec):
-    """Where pods may run and as whom."""
-
-    node_selector: Annotated[dict[str, LabelValue], MaxLen(32)] = {}
-    """Labels that a node must have."""
-    tolerations: Annotated[tuple[Toleration, ...], MaxLen(32)] = ()
-    """Taints of nodes that do not keep the pods away."""
-    affinity: dict[str, Any] = {}
-    """core/v1 Affinity: which nodes and neighbours are wanted or shunned."""
-    priority_class_name: Annotated[str, MaxLen(253)] = ""
-    """PriorityClass of the pods. Default: the cluster's."""
-    service_account_name: Annotated[str, MaxLen(253)] = ""
-    """ServiceAccount of the pods, whose token is not mounted. Default: the namespace's default."""
 
 
 ImagePullSecrets = Annotated[tuple[LocalObjectReference, ...], MaxLen(16), keyed_by("name")]

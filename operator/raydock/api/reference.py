@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from raydock.api.base import API_VERSION, CATEGORY, Resource
+from raydock.api.base import API_VERSION, CATEGORY, INT_MAX, Resource
 from raydock.api.rule import VALIDATIONS
 from raydock.api.schema import Json
 
@@ -97,7 +97,7 @@ def kind_of(schema: Json) -> str:
 def bounds(schema: Json, keyword: str, unit: str) -> str:
     """`3 to 5 entries`, `at most 5 entries`, `at least 1`."""
     least, most = schema.get(f"min{keyword}"), schema.get(f"max{keyword}")
-    if most is None or most >= 2**63 - 1:
+    if most is None or most >= INT_MAX:
         return "" if least is None else f"at least {least} {unit}".rstrip()
     if least is None:
         return f"at most {most} {unit}".rstrip()

@@ -5,8 +5,9 @@ from typing import Annotated, Any, ClassVar
 from annotated_types import MaxLen, MinLen
 
 from raydock.api.base import ObjectName, Spec
-from raydock.api.core import Env, EnvFrom, ImagePullSecrets, ResourceRequirements, Scheduling
+from raydock.api.core import Env, EnvFrom, ImagePullSecrets, ResourceRequirements
 from raydock.api.rule import Matches, Rule
+from raydock.api.scheduling import Scheduling
 
 PVC_URI = r"pvc://[a-z0-9]([-.a-z0-9]*[a-z0-9])?(/[^\s?#]*)?"
 """A claim of the same namespace and a path in it."""
