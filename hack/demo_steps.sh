@@ -69,13 +69,23 @@ ask() {
   local key
   url=$(demo get inferenceendpoints.raydock.io iris -o jsonpath='{.status.url}')
   key=$(demo get secret iris-keys -o jsonpath='{.data.primary}' | base64 --decode)
-  answer=$(curl --silent --show-error --fail-with-body --noproxy '*' --max-time 30 "$url" \
-    --header "Authorization: Bearer $key" --header 'Content-Type: application/json' --data "$request")
-  printf 'POST %s\n%s\n→ %s\n' "$url" "$request" "$answer"
+  printf "curl %s -H 'Authorization: Bearer KEY' -H 'Content-Type: application/json' -d '%s'\n" "$url" "$request"
+  answer=$(post "$url" "$key" <<<"$request")
+  printf '→ %s\n' "$answer"
   [[ $(grep -o 'setosa\|versicolor\|virginica' <<<"$answer" | xargs) == "$wanted" ]] || {
     echo "want $wanted" >&2
     return 1
   }
+}
+
+post() { # URL KEY: send stdin, print the answer. Python, as a bare machine has no curl; the cluster needs no proxy
+  python3 -c '
+import sys, urllib.request
+
+headers = {"Authorization": f"Bearer {sys.argv[2]}", "Content-Type": "application/json"}
+request = urllib.request.Request(sys.argv[1], data=sys.stdin.buffer.read(), headers=headers)
+print(urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30).read().decode())
+' "$@"
 }
 
 in_volume() { # NAME: run the Python of stdin in a pod that mounts the volume, show what it prints
