@@ -62,7 +62,7 @@ class Dumper(yaml.SafeDumper):
     """Writes a schema that two fields share twice: many readers of CRDs know no anchors."""
 
     @override
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, _data: Any) -> bool:
         return True
 
 
