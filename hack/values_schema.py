@@ -14,11 +14,15 @@ from typing import Any, Final
 
 import yaml
 
+from raydock.plan.defaults import Defaults
 from raydock.runtime.settings import Settings
 
 MARK: Final = "# @schema "
-FILLED_IN: Final = frozenset({"gateway", "gatewayAddress", "reportUrl"})
-"""Settings that the chart takes from `gateway.*` and from its Service."""
+FILLED_IN: Final = frozenset(
+    {"gateway", "gatewayAddress", "reportUrl", "httpHost", "httpPort", "leaseName", "leaseNamespace"}
+    | {"identity", "kubeconfig"}
+)
+"""Settings that the chart knows by itself: from `gateway.*`, its Service and its pods."""
 TYPES: Final = {"str": "string", "int": "integer", "bool": "boolean", "float": "number", "null": "null"}
 """JSON type by YAML tag."""
 
@@ -26,19 +30,28 @@ TYPES: Final = {"str": "string", "int": "integer", "bool": "boolean", "float": "
 def schema(values: str) -> dict[str, Any]:
     """JSON Schema of the commented YAML `values`. Raises ValueError for a key without comment or default."""
     root = yaml.compose(values, Loader=yaml.SafeLoader)
+    if root is None:
+        raise ValueError("no values at all")
     found = _of(root, values.splitlines(), "")
     found["properties"] |= {"global": {"type": "object"}}  # Helm hands it to every subchart
     return {"$schema": "http://json-schema.org/draft-07/schema#", **found}
 
 
+def settings_fields() -> dict[str, Any]:
+    """Schema of each key of the operator's settings file: its own settings, and the plan's beside them."""
+    fields: dict[str, Any] = {}
+    for model in (Settings, Defaults):
+        made = model.model_json_schema(by_alias=True)
+        fields |= {name: _inlined(field, made.get("$defs", {})) for name, field in made["properties"].items()}
+    del fields["defaults"]  # in the file, its keys stand beside the others
+    return fields
+
+
 def settings_schema() -> dict[str, Any]:
-    """Schema of the `settings` block: fields that may be left out, each with the operator's own default."""
-    model = Settings.model_json_schema(by_alias=True)
-    kept = {name: field for name, field in model["properties"].items() if name not in FILLED_IN}
+    """Schema of the chart's `settings`: fields that may be left out, each with the operator's own default."""
+    kept = {name: field for name, field in settings_fields().items() if name not in FILLED_IN}
     kept["runtimeImage"] |= {"default": ""}  # the chart's appVersion
-    return _inlined(
-        {"type": "object", "additionalProperties": False, "properties": kept}, model.get("$defs", {})
-    )
+    return {"type": "object", "additionalProperties": False, "properties": kept}
 
 
 def _of(node: yaml.Node, lines: list[str], path: str) -> dict[str, Any]:

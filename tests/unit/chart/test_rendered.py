@@ -8,6 +8,7 @@ import yaml
 
 from hack.node.layout import REPOSITORY
 from raydock.kube.kinds import KINDS
+from raydock.runtime.settings import Settings
 from tests.unit.chart.helm import Manifests, Refused, render, the
 
 pytestmark = pytest.mark.integration
@@ -90,6 +91,19 @@ def test_the_operator_may_touch_only_kinds_that_its_code_names() -> None:
         for resource in rule["resources"]
     }
     assert granted <= known
+
+
+@pytest.mark.parametrize("case", ["default", "everything"])
+def test_the_operator_accepts_the_settings_file(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = render(values=GOLDEN / f"{case}.values.yaml")
+    file = tmp_path / "settings.yaml"
+    file.write_text(the(made, "ConfigMap")["data"]["settings.yaml"])
+    monkeypatch.setenv("RAYDOCK_SETTINGS", str(file))
+    settings = Settings()
+    assert settings.defaults.gateway.namespace == "raydock-system"
+    assert settings.lease_name == the(made, "Deployment")["metadata"]["name"]
 
 
 def test_batch_drivers_are_told_the_address_of_the_service() -> None:
