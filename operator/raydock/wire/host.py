@@ -24,6 +24,8 @@ class HostArgs:
     model_uri: str | None = None
     model_sha256: str | None = None
     startup_timeout_s: int = 600
+    access_file: str | None = None
+    """Where the access file lies; None: wire.paths.ACCESS_FILE."""
 
 
 @dataclass(frozen=True)

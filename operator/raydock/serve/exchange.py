@@ -1,0 +1,85 @@
+"""One request's two streams on their way through the host: the body counted, the answer marked."""
+
+import asyncio
+
+from starlette.types import Message, Receive, Send
+
+from raydock.serve.answer import DEPLOYMENT, Code, Refused
+
+
+class CountedBody:
+    """`receive` for a body without a declared length: ends the stream for the app once it is too long.
+
+    An exception raised here would be lost in apps that turn what happens while reading into a 400 of their
+    own, so the app sees a caller that went away, and Answer drops what it says about that.
+    """
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._left = limit
+        self.is_too_long = False
+
+    async def __call__(self) -> Message:
+        """The next message of the request."""
+        if self.is_too_long:
+            return {"type": "http.disconnect"}
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._left -= len(message.get("body", b""))
+            if self._left < 0:
+                self.is_too_long = True
+                return {"type": "http.disconnect"}
+        return message
+
+
+class Answer:
+    """`send` for the app: names the Deployment in the head, and can still take back a 500 without a stream.
+
+    Starlette answers `Internal Server Error` and then raises: only when the app has returned is it known
+    whether a 500 is its own answer or a crash, so a 500 with a whole body waits for that.
+    """
+
+    __slots__ = ("_body", "_deadline", "_deployment", "_held", "_send", "has_started")
+
+    def __init__(
+        self, send: Send, deployment: bytes, deadline: asyncio.Timeout, body: CountedBody | None
+    ) -> None:
+        self._send = send
+        self._deployment = deployment
+        self._deadline = deadline
+        self._body = body
+        self._held: list[Message] = []
+        self.has_started = False
+
+    async def __call__(self, message: Message) -> None:
+        """Take a message of the answer from the app."""
+        if self.has_started:
+            await self._send(message)
+        elif self._body is not None and self._body.is_too_long:
+            return
+        elif message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (DEPLOYMENT, self._deployment)]
+            if message["status"] == 500:
+                self._held.append(message)
+            else:
+                await self._start(message)
+        elif message.get("more_body", False):
+            await self._start(*self._held, message)
+        else:
+            self._held.append(message)
+
+    async def finish(self) -> None:
+        """The app returned: send what was held back. Raises Refused where it gave no answer of its own."""
+        if self.has_started:
+            return
+        if self._body is not None and self._body.is_too_long:
+            raise Refused(Code.BODY_TOO_LARGE, "the request's body is too large")
+        if not self._held:
+            raise Refused(Code.MODEL_ERROR, "the model server gave no answer")
+        await self._start(*self._held)
+
+    async def _start(self, *messages: Message) -> None:
+        self.has_started = True
+        self._deadline.reschedule(None)  # it runs to the first byte
+        for message in messages:
+            await self._send(message)

@@ -1,0 +1,187 @@
+"""The Serve deployment that every raydock Deployment runs: loads the user's app and stands in front of it.
+
+Ray Serve 2.60 starts a replica by the constructor, then `reconfigure(user_config)`, then `check_health`, and
+only then lets requests come (_private/replica.py, Replica.initialize). The app is loaded in the first
+`reconfigure`, so that its params are there when its code runs.
+"""
+
+import importlib.util
+import inspect
+import logging
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from ray import serve
+from ray.serve.exceptions import RayServeException
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.types import ASGIApp
+
+from raydock.models import console
+from raydock.models.entry import LoadFailed, cut_traceback, load_attribute
+from raydock.models.prepare import prepare
+from raydock.reasons import Reason
+from raydock.serve import graph
+from raydock.serve.auth import AccessFile
+from raydock.serve.front import Front, Target
+from raydock.serve.lifespan import Lifespan, StartFailed
+from raydock.serve.load import Loaded, build_app, is_builder, load
+from raydock.wire import failure, paths
+from raydock.wire.host import INGRESS, HostArgs, HostConfig
+from raydock.wire.record import from_json, to_json
+
+MENTIONS_RAY: Final = re.compile(r"^\s*(?:import|from)\s+ray\b", re.MULTILINE)
+
+log = logging.getLogger(__name__)
+
+
+def build(args: dict[str, Any]) -> serve.Application:
+    """The Serve application of one Deployment; `args` is wire.host.HostArgs as JSON.
+
+    A module that imports Ray may hold a bound application: its graph must be known now, so such a module is
+    imported here too. Any other is imported in the replicas alone, once, where its model and GPU are.
+    Raises RayServeException, which Serve shows as it is and does not retry (build_serve_application, 2.60).
+    """
+    host = from_json(HostArgs, args)
+    try:
+        ingress_args, ingress_kwargs = _ingress_arguments(host)
+    except LoadFailed as exc:
+        raise RayServeException(failure.line(exc.failure())) from None
+    start = to_json(HostConfig(revision=""))  # without a user_config Serve would not call reconfigure at all
+    hosted: serve.Deployment = serve.deployment(name=INGRESS, user_config=start)(serve.ingress()(Host))
+    return hosted.bind(args, ingress_args, ingress_kwargs)
+
+
+class Host:
+    """One replica. `args`: wire.host.HostArgs as JSON; the rest is for a bound ingress's own constructor."""
+
+    def __init__(
+        self, args: dict[str, Any], ingress_args: tuple[Any, ...], ingress_kwargs: dict[str, Any]
+    ) -> None:
+        self._args = from_json(HostArgs, args)
+        self._ingress = ingress_args, ingress_kwargs
+        console.install(self._args.deployment, serve.get_replica_context().replica_id.unique_id)
+        access = AccessFile(Path(self._args.access_file or paths.ACCESS_FILE))
+        self._front = Front(self._args.deployment, access)
+        self._config = HostConfig(revision="")
+        self._loaded: Loaded | None = None
+        self._lifespan: Lifespan | None = None
+
+    def __serve_build_asgi_app__(self) -> ASGIApp:
+        return self._front
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Take wire.host.HostConfig as JSON: the first time by starting the app, later in place.
+
+        A failed start raises RuntimeError with the marked line of wire.failure, which Serve repeats in the
+        status message of the deployment. Params that the app refuses later do not stop it: it serves on with
+        the old ones and the old revision, and the health route says so.
+        """
+        config = from_json(HostConfig, user_config)
+        if self._loaded is None:
+            try:
+                self._loaded = await self._start(config.params)
+            except LoadFailed as exc:
+                log.error("%s: %s", exc.reason, exc.message)  # noqa: TRY400 - the traceback is in the message
+                raise RuntimeError(failure.line(exc.failure())) from None
+            self._front.message = ""
+        elif config.params != self._config.params:
+            config = await self._with_params(self._loaded, config)
+        self._config = config
+        self._front.apply(config)
+
+    async def check_health(self) -> None:
+        """Serve replaces a replica whose health check raises: only the user's object can say so."""
+        if self._loaded is None or isinstance(self._loaded.owner, ModuleType):
+            return
+        check = getattr(self._loaded.owner, "check_health", None)
+        if callable(check):
+            await _called(check)
+
+    async def __del__(self) -> None:
+        # Serve awaits this when the replica has drained; nothing else tells the app that it ends.
+        if self._lifespan is not None:
+            await self._lifespan.stop()
+
+    async def _start(self, params: Mapping[str, Any]) -> Loaded:
+        args = self._args
+        await run_in_threadpool(_provide_model, args)
+        loaded = await load(load_attribute(args.import_path), args.import_path, params, *self._ingress)
+        _show_params(loaded.app, params)
+        self._lifespan = Lifespan(loaded.app)
+        try:
+            await self._lifespan.start()
+            if params:
+                await _hand_over(loaded.owner, params)
+        except StartFailed as exc:
+            told = cut_traceback(exc.__cause__) if exc.__cause__ else str(exc)
+            raise LoadFailed(Reason.MODEL_LOAD_FAILED, f"the app could not start:\n{told}") from exc
+        except Exception as exc:
+            said = f"reconfigure(params) raised an error:\n{cut_traceback(exc)}"
+            raise LoadFailed(Reason.MODEL_LOAD_FAILED, said) from exc
+        self._front.open(Target(loaded.app, self._lifespan.state))
+        return loaded
+
+    async def _with_params(self, loaded: Loaded, config: HostConfig) -> HostConfig:
+        """`config`, less its params and revision if the app does not take the params."""
+        try:
+            await _hand_over(loaded.owner, config.params)
+        except Exception as exc:
+            log.exception("the new params were refused")
+            self._front.message = f"params were refused ({type(exc).__name__}), the log has the reason"
+            return replace(config, params=self._config.params, revision=self._config.revision)
+        _show_params(loaded.app, config.params)
+        self._front.message = ""
+        return config
+
+
+def _ingress_arguments(host: HostArgs) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Constructor arguments of a bound ingress; empty ones for every other form."""
+    if not _imports_ray(host.import_path):
+        return (), {}
+    _provide_model(host)
+    found: Any = load_attribute(host.import_path)
+    if is_builder(found):
+        found = build_app(found, {})
+    if not isinstance(found, serve.Application):
+        return (), {}
+    return graph.arguments(graph.bound(found))
+
+
+def _imports_ray(import_path: str) -> bool:
+    """Whether the module's own text imports Ray; False for what cannot be read: the replica will tell."""
+    try:
+        spec = importlib.util.find_spec(import_path.partition(":")[0])
+        return bool(spec and spec.origin and MENTIONS_RAY.search(Path(spec.origin).read_text()))
+    except Exception:  # noqa: BLE001 - a parent package may raise anything when it is imported
+        return False
+
+
+def _provide_model(args: HostArgs) -> None:
+    path = prepare(args.model_uri, args.model_sha256, timeout_s=args.startup_timeout_s)
+    if path is not None:
+        os.environ[paths.MODEL_PATH_ENV] = str(path)  # noqa: TID251 - this process's own, for the user's code
+
+
+def _show_params(app: ASGIApp, params: Mapping[str, Any]) -> None:
+    if isinstance(app, Starlette):
+        app.state.params = dict(params)
+
+
+async def _hand_over(owner: Any, params: Mapping[str, Any]) -> None:
+    reconfigure = getattr(owner, "reconfigure", None)
+    if callable(reconfigure):
+        await _called(reconfigure, dict(params))
+
+
+async def _called(function: Any, *args: Any) -> None:
+    """Plain functions run in a thread: a slow one must not stop the requests."""
+    if inspect.iscoroutinefunction(function):
+        await function(*args)
+    else:
+        await run_in_threadpool(function, *args)
