@@ -27,7 +27,7 @@ class Retry(Unfinished):
 
 
 class Waiting(Unfinished):
-    """Something named in the spec isn't there yet. `look_again_s` is the slow tick for what no watch reports."""
+    """Something named in the spec isn't there yet. `look_again_s`: a slow tick for what no watch reports."""
 
     def __init__(self, reason: Reason, message: str, *, look_again_s: float | None = None) -> None:
         super().__init__(reason, message)

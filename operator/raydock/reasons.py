@@ -1,6 +1,7 @@
 """Every reason that a condition or an event may carry, with what a user should know about it."""
 
 from enum import StrEnum
+from typing import Self
 
 
 class Reason(StrEnum):
@@ -8,7 +9,8 @@ class Reason(StrEnum):
 
     text: str
 
-    def __new__(cls, value: str, text: str) -> "Reason":
+    def __new__(cls, value: str, text: str = "") -> Self:
+        """A member; `text` has a default only so that `Reason("Ready")` looks one up."""
         reason = str.__new__(cls, value)
         reason._value_ = value
         reason.text = text
@@ -20,39 +22,63 @@ class Reason(StrEnum):
     RESUMED = "Resumed", "spec.suspend is false again."
     PAUSED = "Paused", "The annotation raydock.io/paused is set: nothing is changed until it is removed."
     PENDING = "Pending", "Not looked at yet, or still waiting for a first answer."
-    DEPENDENCY_MISSING = "DependencyMissing", "Something named in the spec does not exist yet; goes on when it appears."
-    NAME_CONFLICT = "NameConflict", "An object of this name exists and is not raydock's: rename one of the two."
+    DEPENDENCY_MISSING = (
+        "DependencyMissing",
+        "Something named in the spec does not exist yet; goes on when it appears.",
+    )
+    NAME_CONFLICT = (
+        "NameConflict",
+        "An object of this name exists and is not raydock's: rename one of the two.",
+    )
     INVALID_SPEC = "InvalidSpec", "The spec cannot work as written; the message says what to write instead."
     API_ERROR = "ApiError", "The Kubernetes API refused or failed a call; it is tried again."
 
     # Capacity
     FITS = "Fits", "The gate counted the room and found enough."
-    INSUFFICIENT = "Insufficient", "The cluster has too little room; the message says of what, and how much is missing."
+    INSUFFICIENT = (
+        "Insufficient",
+        "The cluster has too little room; the message says of what, and how much is missing.",
+    )
     SCALED_TO_ZERO = "ScaledToZero", "No replica is asked for, so nothing runs."
     GATE_OFF = "GateOff", "The capacity provider is `none`: nothing was checked."
 
     # Deployment
     CREATING = "Creating", "The first Ray cluster of this Deployment is being started."
     UPDATING = "Updating", "A change is being applied to the running cluster."
-    BLUE_GREEN = "BlueGreen", "A second Ray cluster starts with the new version; the old one serves until it is healthy."
-    APPLICATION_RUNNING = "ApplicationRunning", "The application answers its health route through its Service."
+    BLUE_GREEN = (
+        "BlueGreen",
+        "A second Ray cluster starts with the new version; the old one serves until it is healthy.",
+    )
+    APPLICATION_RUNNING = (
+        "ApplicationRunning",
+        "The application answers its health route through its Service.",
+    )
     APPLICATION_STARTING = "ApplicationStarting", "Pods are up, the application is still being started."
     CLUSTER_STARTING = "ClusterStarting", "The Ray cluster's pods are being started."
     CLUSTER_READY = "ClusterReady", "All pods of the active Ray cluster are ready."
     UNHEALTHY = "Unhealthy", "The application ran and does not answer its health route now."
-    IMPORT_FAILED = "ImportFailed", "The code named by server.importPath could not be loaded; the message ends with the traceback."
+    IMPORT_FAILED = (
+        "ImportFailed",
+        "The code named by server.importPath could not be loaded; the message ends with the traceback.",
+    )
     MODEL_NOT_FOUND = "ModelNotFound", "There is nothing at model.uri."
-    MODEL_CHECKSUM_MISMATCH = "ModelChecksumMismatch", "What lies at model.uri does not have the SHA-256 of model.sha256."
+    MODEL_CHECKSUM_MISMATCH = (
+        "ModelChecksumMismatch",
+        "What lies at model.uri does not have the SHA-256 of model.sha256.",
+    )
     MODEL_LOAD_FAILED = "ModelLoadFailed", "The model could not be fetched or read."
     PROGRESS_DEADLINE_EXCEEDED = (
         "ProgressDeadlineExceeded",
-        "The new version did not become healthy within rollout.progressDeadlineSeconds; an older one serves on.",
+        "The new version made no progress for rollout.progressDeadlineSeconds; an older one serves on.",
     )
     IMAGE_PULL_FAILED = "ImagePullFailed", "The image cannot be pulled: check its name and imagePullSecrets."
     OUT_OF_MEMORY = "OutOfMemory", "A container was killed for memory: raise resources.limits.memory."
     UNSCHEDULABLE = "Unschedulable", "The scheduler finds no node for a pod; the message is the scheduler's."
     CRASH_LOOP = "CrashLoop", "A container ends again and again; the message holds its last exit."
-    CONTAINER_CONFIG_ERROR = "ContainerConfigError", "A pod names a Secret or ConfigMap key that is not there."
+    CONTAINER_CONFIG_ERROR = (
+        "ContainerConfigError",
+        "A pod names a Secret or ConfigMap key that is not there.",
+    )
 
     # InferenceEndpoint
     ROUTE_ACCEPTED = "RouteAccepted", "The gateway accepted the routes."
@@ -60,13 +86,19 @@ class Reason(StrEnum):
     GATEWAY_MISSING = "GatewayMissing", "The Gateway that should carry the routes does not exist."
     DEPLOYMENTS_READY = "DeploymentsReady", "Each Deployment with traffic is healthy."
     DEPLOYMENT_NOT_READY = "DeploymentNotReady", "A Deployment with traffic is not healthy."
-    TRAFFIC_PENDING = "TrafficPending", "The split in force is not the spec's yet: a Deployment is not healthy."
+    TRAFFIC_PENDING = (
+        "TrafficPending",
+        "The split in force is not the spec's yet: a Deployment is not healthy.",
+    )
     NO_TRAFFIC = "NoTraffic", "Every share is 0: requests are refused with 503."
     KEYS_KNOWN = "KeysKnown", "The serving pods hold the hashes of the current keys."
     KEYS_PENDING = "KeysPending", "New keys were not yet reported by all serving pods."
     AUTH_OFF = "AuthOff", "auth.mode is None: requests are not authenticated."
     KEY_ROTATED = "KeyRotated", "A key was replaced; the other one goes on working."
-    ROTATION_REFUSED = "RotationRefused", "The value of raydock.io/rotate is not primary or secondary (with `:ANY` to ask again)."
+    ROTATION_REFUSED = (
+        "RotationRefused",
+        "The value of raydock.io/rotate is not primary or secondary (with `:ANY` to ask again).",
+    )
 
     # BatchJob
     STARTING = "Starting", "The job's Ray cluster is being started."
@@ -74,10 +106,16 @@ class Reason(StrEnum):
     FINALIZING = "Finalizing", "All shards are committed; the output is being published."
     SUCCEEDED = "Succeeded", "Every row is in the output once, and _SUCCESS is written."
     RETRYING = "Retrying", "An attempt failed; the next one goes on after the last committed shard."
-    INPUT_INVALID = "InputInvalid", "The input has no row, no matching file, or lacks a column; nothing was written."
+    INPUT_INVALID = (
+        "InputInvalid",
+        "The input has no row, no matching file, or lacks a column; nothing was written.",
+    )
     INPUT_CHANGED = "InputChanged", "A file of the input changed between two attempts."
     OUTPUT_NOT_EMPTY = "OutputNotEmpty", "The output holds something already, or another job writes there."
-    OUTPUT_UNSUITABLE = "OutputUnsuitable", "The output's storage cannot create files exclusively, so it cannot be kept exact."
+    OUTPUT_UNSUITABLE = (
+        "OutputUnsuitable",
+        "The output's storage cannot create files exclusively, so it cannot be kept exact.",
+    )
     PREDICT_FAILED = "PredictFailed", "The model raised an error on a batch."
     BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded", "The job failed more often than backoffLimit allows."
     DEADLINE_EXCEEDED = "DeadlineExceeded", "The job ran longer than activeDeadlineSeconds."

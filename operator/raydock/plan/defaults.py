@@ -31,7 +31,11 @@ class Defaults(BaseModel):
     """Cluster-wide choices of the platform engineer (chart value `settings`)."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
     )
 
     runtime_image: str = "ghcr.io/raydock/raydock-runtime:0.1.0"
@@ -39,9 +43,7 @@ class Defaults(BaseModel):
     image_pull_policy: str = "IfNotPresent"
     ray_version: str = "2.60.0"
     """Version of Ray in the images; KubeRay chooses probes and token auth by it."""
-    head_resources: Shape = Shape(
-        requests={"cpu": "300m", "memory": "1536Mi"}, limits={"memory": "2560Mi"}
-    )
+    head_resources: Shape = Shape(requests={"cpu": "300m", "memory": "1536Mi"}, limits={"memory": "2560Mi"})
     """What Ray itself needs in a head pod. 1.3 GiB in use were measured with one small application."""
     batch_head_resources: Shape = Shape(
         requests={"cpu": "300m", "memory": "1536Mi"}, limits={"memory": "2560Mi"}
@@ -52,9 +54,9 @@ class Defaults(BaseModel):
     worker_overhead: Shape = Shape(requests={"cpu": "100m", "memory": "512Mi"}, limits={"memory": "512Mi"})
     """What Ray itself needs in a worker pod, beside the worker. 435 MiB in use were measured."""
     object_store_bytes: Annotated[int, Ge(80_000_000)] = 100_000_000
-    """Ray's object store in each pod, counted in its memory. Requests and batch rows do not pass through it."""
+    """Ray's object store in each pod, part of its memory. Requests and batch rows do not pass through it."""
     termination_grace_seconds: Annotated[int, Ge(30)] = 90
-    """Longest time that a leaving pod may finish requests: preStop, Serve's drain and Ray's drain together."""
+    """Seconds in which a leaving pod may finish requests: preStop, Serve's drain and Ray's drain."""
     cluster_deletion_delay_seconds: Annotated[int, Ge(0)] = 60
     """How long the old Ray cluster stays after a blue/green switch."""
     model_cache_size: str = "20Gi"

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from raydock.facts.node import Node
-from raydock.facts.pod import Pod
 from raydock.plan.defaults import Defaults
 from raydock.reasons import Reason
 from raydock.wire.host import Health
 from raydock.wire.progress import Report
+
+if TYPE_CHECKING:
+    from raydock.reconcile.gate import Gate
 
 Object = Mapping[str, Any]
 """A Kubernetes object as parsed JSON."""
@@ -47,12 +48,12 @@ class Outcome:
 class Store(Protocol):
     """Slim copies of what the watches reported. Kinds by their `kind`."""
 
-    def get(self, kind: str, namespace: str, name: str) -> Object | None: ...
+    def get(self, kind: str, namespace: str, name: str) -> Any | None: ...
     def owned_by(self, kind: str, uid: str) -> Sequence[Any]: ...
     def in_namespace(self, kind: str, namespace: str) -> Sequence[Any]: ...
     def labelled(self, kind: str, namespace: str, label: str, value: str) -> Sequence[Any]: ...
-    def nodes(self) -> Sequence[Node]: ...
-    def pods(self) -> Sequence[Pod]: ...
+    def all(self, kind: str) -> Sequence[Any]: ...
+    def put(self, kind: str, obj: Object) -> object: ...
 
 
 class Kube(Protocol):
@@ -64,7 +65,9 @@ class Kube(Protocol):
     async def apply(self, manifest: Object) -> dict[str, Any]: ...
     async def apply_status(self, manifest: Object) -> dict[str, Any]: ...
     async def create(self, manifest: Object) -> dict[str, Any]: ...
-    async def annotate(self, kind: str, namespace: str, name: str, annotations: Mapping[str, str]) -> None: ...
+    async def annotate(
+        self, kind: str, namespace: str, name: str, annotations: Mapping[str, str]
+    ) -> None: ...
     async def patch(self, kind: str, namespace: str, name: str, merge_patch: Object) -> dict[str, Any]: ...
     async def delete(self, obj: Object, *, propagation: str = "Background") -> None: ...
 
@@ -83,17 +86,13 @@ class Reports(Protocol):
     def forget(self, uid: str) -> None: ...
 
 
-class Gate(Protocol):
-    """See raydock.reconcile.gate."""
-
-
 @dataclass(frozen=True)
 class Deps:
     """The outside, as a reconcile function sees it; tests pass real ones too."""
 
     kube: Kube
     store: Store
-    gate: Any
+    gate: "Gate"
     reports: Reports
     probe: Probe
     clock: Callable[[], datetime]

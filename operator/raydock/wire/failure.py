@@ -1,4 +1,4 @@
-"""A failure's reason as one marked line: all that is left of it in Ray's own message when the operator was away."""
+"""A failure's reason as one marked line: all that Ray's own message keeps when the operator was away."""
 
 import json
 from typing import Final

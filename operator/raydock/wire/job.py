@@ -43,3 +43,5 @@ class JobConfig:
 
 ATTEMPT_ENV = "RAYDOCK_ATTEMPT"
 """Environment variable of the driver: number of this attempt, from 1."""
+WORKER_RESOURCE = "raydock_worker"
+"""Ray resource of which each pod has 1 and each worker takes 1."""

@@ -13,7 +13,7 @@ class CommitRecord:
 
     shard: int
     file: str
-    """Name of the data file, below the job's staging folder until it is published; empty for a shard without rows."""
+    """Name of the data file, in the job's staging folder until it is published; empty without rows."""
     rows: int
     failed_rows: int
     bytes: int

@@ -24,12 +24,12 @@ def claim_of(uri: str) -> str | None:
     return uri.removeprefix("pvc://").split("/", 1)[0] if uri.startswith("pvc://") else None
 
 
-def claim_path(uri: str) -> str:
-    """Where `pvc://CLAIM/PATH` lies in a pod that mounts CLAIM. Raises ValueError for another scheme or `..`."""
+def claim_path(uri: str, claims_dir: str = CLAIMS_DIR) -> str:
+    """Where `pvc://CLAIM/PATH` lies when claims are mounted under `claims_dir`. Raises ValueError: other scheme, `..`."""
     claim = claim_of(uri)
     if not claim:
         raise ValueError("want pvc://CLAIM/PATH")
     path = uri.removeprefix("pvc://").partition("/")[2].strip("/")
     if ".." in path.split("/"):
         raise ValueError("a pvc:// path must not contain ..")
-    return f"{CLAIMS_DIR}/{claim}/{path}".rstrip("/")
+    return f"{claims_dir}/{claim}/{path}".rstrip("/")

@@ -7,7 +7,6 @@ older one doesn't know, so unknown keys are no error. A missing key without a de
 import dataclasses
 import json
 from collections.abc import Mapping
-from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -37,7 +36,7 @@ def from_json(shape: type[R], value: Any) -> R:
     """An instance of the dataclass `shape` from parsed JSON. Raises WireError."""
     if not isinstance(value, Mapping):
         raise WireError(f"{shape.__name__}: want an object")
-    hints = _hints(shape)
+    hints = get_type_hints(shape)
     got: dict[str, Any] = {}
     for field in dataclasses.fields(shape):  # type: ignore[arg-type]  # mypy: R is not bound to a dataclass
         key = _camel(field.name)
@@ -57,11 +56,6 @@ def loads(shape: type[R], text: str | bytes) -> R:
     except ValueError:
         raise WireError(f"{shape.__name__}: not JSON") from None
     return from_json(shape, value)
-
-
-@cache
-def _hints(shape: type[Any]) -> dict[str, Any]:
-    return get_type_hints(shape)
 
 
 def _camel(name: str) -> str:

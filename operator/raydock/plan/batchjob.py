@@ -1,0 +1,222 @@
+"""What a BatchJob's next step is: settle what it runs, start an attempt, go on after a failure, or end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from raydock.api.batchjob import BatchJob, JobState
+from raydock.capacity.demand import Demand, Owner, shapes_of
+from raydock.capacity.verdict import Verdict
+from raydock.facts.pod import Pod
+from raydock.facts.raycluster import RayCluster, groups
+from raydock.facts.rayjob import RayJob
+from raydock.facts.room import room
+from raydock.plan.defaults import Defaults
+from raydock.plan.meta import Manifest
+from raydock.plan.pods import of_replica
+from raydock.plan.ray_job import WORKER_GROUP, first_pods, job_name, ray_cluster, ray_job
+from raydock.plan.resolved import Record, Result, gives_up, next_attempt
+from raydock.reasons import Reason
+from raydock.wire import failure
+from raydock.wire.progress import Failure, Report
+
+CANCELLED = "spec.cancel is true: stopped; what was committed stays staged, nothing was published"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was read about a BatchJob in this pass."""
+
+    kept: Record | None
+    jobs: tuple[tuple[RayJob, Mapping[str, Any]], ...] = ()
+    """RayJobs that it owns, of all attempts: as fact and as JSON."""
+    cluster: RayCluster | None = None
+    cluster_object: Mapping[str, Any] | None = None
+    pods: tuple[Pod, ...] = ()
+    report: Report | None = None
+
+    def current(self, cr: BatchJob) -> RayJob | None:
+        """The RayJob of the current attempt."""
+        if self.kept is None:
+            return None
+        name = job_name(cr, self.kept.attempt)
+        return next((job for job, _ in self.jobs if job.meta.name == name), None)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to write in this pass, in this order."""
+
+    result: Result | None = None
+    """The job ended now: goes into the record before anything else."""
+    record_patch: Manifest | None = None
+    """The attempt failed and another one is allowed."""
+    delete: tuple[Mapping[str, Any], ...] = ()
+    start: Manifest | None = None
+    grow: Manifest | None = None
+    """Merge patch of the RayCluster: more worker pods."""
+    look_again_s: float | None = None
+
+
+def ended(seen: Seen) -> Result | None:
+    """The result, when one is on record."""
+    return seen.kept.result if seen.kept else None
+
+
+def demand(cr: BatchJob, seen: Seen, defaults: Defaults) -> Demand | None:
+    """The pods of the attempt that would be started now, or of one more worker; None when there is none."""
+    kept = seen.kept
+    if kept is None or kept.result or cr.spec.suspend or cr.spec.cancel:
+        return None
+    each = room(of_replica(cr.spec.resources, defaults.replica_resources).requests)
+    owner = Owner(cr.kind, cr.metadata.namespace, cr.metadata.name, cr.metadata.uid)
+    current = seen.current(cr)
+    if current is None:
+        shapes = shapes_of(groups(ray_cluster(cr, kept, defaults)), each)
+        return Demand(owner, shapes, "job", replicas=first_pods(cr) + 1)
+    wanted = _growth(cr, seen)
+    if not wanted or seen.cluster is None:
+        return None
+    more = (s for s in shapes_of(groups(_with_workers(seen, 1))) if s.name == WORKER_GROUP)
+    return Demand(owner, tuple(more), "scale", replicas=1)
+
+
+def next_step(cr: BatchJob, seen: Seen, verdict: Verdict | None, now: datetime, defaults: Defaults) -> Step:
+    """The writes of this pass. `verdict`: the gate's answer to `demand`; None when nothing was asked."""
+    kept = seen.kept
+    if kept is None:
+        return Step(result=_cancelled(now) if cr.spec.cancel else None)
+    if kept.result:
+        return _after_the_end(cr, seen, kept.result, now)
+    over = _ending(cr, kept, seen, now)
+    if over is not None:
+        return over
+    if cr.spec.suspend:
+        return Step(delete=_present(seen))
+    if seen.current(cr) is not None:
+        return Step(
+            delete=_former(cr, seen),
+            grow=_grow(cr, seen, verdict),
+            look_again_s=_until_deadline(cr, kept, now),
+        )
+    if seen.jobs:
+        return Step(delete=_present(seen), look_again_s=2)  # they hold the room until they are gone
+    allowed = verdict is None or verdict.allowed
+    return Step(start=ray_job(cr, kept, defaults) if allowed else None)
+
+
+def _ending(cr: BatchJob, kept: Record, seen: Seen, now: datetime) -> Step | None:
+    """The step after which this attempt, or the whole job, is over; None while it goes on."""
+    if cr.spec.cancel:
+        return Step(result=_cancelled(now), delete=_present(seen))
+    current = seen.current(cr)
+    report = seen.report if seen.report and seen.report.attempt == kept.attempt else None
+    if (report and report.output) or (current and current.job_status == "SUCCEEDED"):
+        return Step(result=_succeeded(report.output if report else None, now), delete=_former(cr, seen))
+    told = _failure(report, current)
+    if told and gives_up(cr, kept, told):
+        return Step(result=_failed(cr, kept, told, now), delete=_former(cr, seen))
+    if told:
+        return Step(record_patch=next_attempt(kept), delete=_present(seen))
+    if kept.started and now - kept.started > timedelta(seconds=cr.spec.active_deadline_seconds):
+        message = f"ran longer than activeDeadlineSeconds ({cr.spec.active_deadline_seconds} s)"
+        failed = _result(JobState.FAILED, Reason.DEADLINE_EXCEEDED, message, now)
+        return Step(result=failed, delete=_present(seen))
+    return None
+
+
+def _present(seen: Seen) -> tuple[Mapping[str, Any], ...]:
+    """RayJobs of all attempts that nobody deleted yet."""
+    return tuple(obj for job, obj in seen.jobs if not job.meta.deleting)
+
+
+def _former(cr: BatchJob, seen: Seen) -> tuple[Mapping[str, Any], ...]:
+    """Those of earlier attempts."""
+    current = seen.current(cr)
+    return tuple(obj for job, obj in seen.jobs if job is not current and not job.meta.deleting)
+
+
+def _growth(cr: BatchJob, seen: Seen) -> int:
+    """Worker pods that `workers.max` allows beside those that the running cluster already should have."""
+    job = seen.current(cr)
+    if job is None or seen.cluster is None or job.job_status != "RUNNING":
+        return 0
+    present = next((g.pods for g in seen.cluster.groups if g.name == WORKER_GROUP), None)
+    return 0 if present is None else cr.spec.workers.max - 1 - present
+
+
+def _with_workers(seen: Seen, replicas: int) -> Mapping[str, Any]:
+    spec = (seen.cluster_object or {}).get("spec", {})
+    groups_ = [
+        {**g, "replicas": replicas} if g.get("groupName") == WORKER_GROUP else g
+        for g in spec.get("workerGroupSpecs", [])
+    ]
+    return {**spec, "workerGroupSpecs": groups_}
+
+
+def _grow(cr: BatchJob, seen: Seen, verdict: Verdict | None) -> Manifest | None:
+    wanted = _growth(cr, seen)
+    present = cr.spec.workers.max - 1 - wanted
+    if wanted < 0:
+        target = max(0, cr.spec.workers.max - 1)
+    elif wanted and verdict and verdict.allowed:
+        target = present + max(1, min(wanted, verdict.feasible_replicas))
+    else:
+        return None
+    return {"spec": {"workerGroupSpecs": _with_workers(seen, target)["workerGroupSpecs"]}}
+
+
+def _after_the_end(cr: BatchJob, seen: Seen, result: Result, now: datetime) -> Step:
+    left = tuple(obj for job, obj in seen.jobs if not job.meta.deleting)
+    if not left:
+        return Step()
+    since = (now - datetime.fromisoformat(result.completed)).total_seconds()
+    wait = cr.spec.ttl_seconds_after_finished - since
+    if result.state == JobState.CANCELLED or wait <= 0:
+        return Step(delete=left)
+    return Step(look_again_s=wait)
+
+
+def _until_deadline(cr: BatchJob, kept: Record, now: datetime) -> float | None:
+    if kept.started is None:
+        return None
+    return max(1.0, cr.spec.active_deadline_seconds - (now - kept.started).total_seconds() + 1)
+
+
+def _failure(report: Report | None, job: RayJob | None) -> Failure | None:
+    if report and report.failure:
+        return report.failure
+    if job is None or (job.job_status not in {"FAILED", "STOPPED"} and job.deployment_status != "Failed"):
+        return None
+    marked = failure.find(job.message)
+    said = job.message.strip()[-failure.MESSAGE_MAX :] or job.reason or "Ray gives no reason"
+    return marked or Failure(Reason.JOB_FAILED, said)
+
+
+def _failed(cr: BatchJob, kept: Record, told: Failure, now: datetime) -> Result:
+    message = told.message
+    if not told.final and cr.spec.backoff_limit:
+        count = f"{kept.failures + 1} attempts failed (backoffLimit {cr.spec.backoff_limit})"
+        message = f"{count}, the last one: {message}"
+    known = {str(r) for r in Reason}
+    return _result(
+        JobState.FAILED, Reason(told.reason) if told.reason in known else Reason.JOB_FAILED, message, now
+    )
+
+
+def _cancelled(now: datetime) -> Result:
+    return _result(JobState.CANCELLED, Reason.CANCELLED, CANCELLED, now)
+
+
+def _succeeded(output: Any, now: datetime) -> Result:
+    message = "every row is in the output once; _SUCCESS is written"
+    return Result(JobState.SUCCEEDED, Reason.SUCCEEDED, message, _text(now), output)
+
+
+def _result(state: JobState, reason: Reason, message: str, now: datetime) -> Result:
+    return Result(state, reason, message[-failure.MESSAGE_MAX :], _text(now))
+
+
+def _text(now: datetime) -> str:
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,149 @@
+"""The RayJob of one attempt: driver and first worker in the head pod, each further worker in its own."""
+
+import json
+import math
+from typing import Final
+
+from raydock.api.base import GROUP
+from raydock.api.batchjob import BatchJob
+from raydock.plan import code
+from raydock.plan.defaults import Defaults, Shape
+from raydock.plan.meta import JOB_LABEL, JOB_UID_LABEL, MANAGED_BY, RAYDOCK, Manifest, child, sealed
+from raydock.plan.pods import PodParts, gpus, logical_cpus, of_ray, of_replica, pod_template, together
+from raydock.plan.resolved import Record, record_name
+from raydock.wire import paths
+from raydock.wire.job import ATTEMPT_ENV, WORKER_RESOURCE
+
+ENTRYPOINT: Final = "python -m raydock.batch"
+WORKER_GROUP: Final = "workers"
+GRACE_S: Final = 10
+"""Nothing is in flight that the ledger would not make up for."""
+ATTEMPT_MARK: Final = f"{GROUP}/attempt"
+TOKEN_LIFETIME_S: Final = 3600
+
+
+def job_name(cr: BatchJob, attempt: int) -> str:
+    """Name of the RayJob of an attempt."""
+    return f"{cr.metadata.name}-{attempt}"
+
+
+def labels(cr: BatchJob) -> dict[str, str]:
+    """Labels of everything that belongs to `cr`; its pods report under the uid."""
+    return {MANAGED_BY: RAYDOCK, JOB_LABEL: cr.metadata.name, JOB_UID_LABEL: cr.metadata.uid}
+
+
+def first_pods(cr: BatchJob) -> int:
+    """Worker pods that must fit before the job starts: the first worker lives in the head."""
+    return max(1, cr.spec.workers.min) - 1
+
+
+def ray_job(cr: BatchJob, kept: Record, defaults: Defaults) -> Manifest:
+    """The whole manifest. raydock decides on retries, so KubeRay makes none."""
+    manifest = child(cr.metadata, cr.kind, "ray.io/v1", "RayJob", job_name(cr, kept.attempt), labels(cr))
+    manifest["metadata"]["annotations"] = {ATTEMPT_MARK: str(kept.attempt)}
+    manifest["spec"] = {
+        "submissionMode": "HTTPMode",
+        "entrypoint": ENTRYPOINT,
+        "backoffLimit": 0,
+        "shutdownAfterJobFinishes": True,
+        "ttlSecondsAfterFinished": cr.spec.ttl_seconds_after_finished,
+        "rayClusterSpec": ray_cluster(cr, kept, defaults),
+    }
+    return sealed(manifest)
+
+
+def ray_cluster(cr: BatchJob, kept: Record, defaults: Defaults) -> Manifest:
+    """Head with driver and first worker; the worker group grows later, as `workers.max` and room allow."""
+    each = of_replica(cr.spec.resources, defaults.replica_resources)
+    head = together(of_ray(cr.spec.head_resources, defaults.batch_head_resources), each, 1)
+    cluster: Manifest = {
+        "rayVersion": defaults.ray_version,
+        "authOptions": {"mode": "token"},
+        "headGroupSpec": {
+            "rayStartParams": _start(each, defaults, spare_cpus=1),
+            "template": _template(cr, kept, defaults, head),
+        },
+    }
+    if cr.spec.workers.max > 1:
+        cluster["workerGroupSpecs"] = [
+            {
+                "groupName": WORKER_GROUP,
+                "replicas": first_pods(cr),
+                "minReplicas": 0,
+                "maxReplicas": 1000,
+                "rayStartParams": _start(each, defaults, spare_cpus=0),
+                "template": _template(cr, kept, defaults, together(defaults.worker_overhead, each, 1)),
+            }
+        ]
+    return cluster
+
+
+def claims(cr: BatchJob, kept: Record) -> tuple[tuple[str, bool], ...]:
+    """PersistentVolumeClaims of model and input, for reading, and of the output."""
+    read = [kept.resolved.model.uri] if kept.resolved.model else []
+    read += cr.spec.input.tables.uris
+    mounts = {claim: True for uri in read if (claim := paths.claim_of(uri))}
+    written = paths.claim_of(cr.spec.output.uri)
+    if written:
+        mounts[written] = False
+    return tuple(sorted(mounts.items()))
+
+
+def _start(each: Shape, defaults: Defaults, *, spare_cpus: int) -> dict[str, str]:
+    start = {
+        "num-cpus": str(max(1, math.ceil(logical_cpus(each))) + spare_cpus),
+        "object-store-memory": str(defaults.object_store_bytes),
+        # One worker a pod, whatever it asks: the memory is for one. KubeRay passes this to a shell.
+        "resources": "'" + json.dumps({WORKER_RESOURCE: 1}) + "'",
+    }
+    if gpus(each):
+        start["num-gpus"] = str(int(gpus(each)))
+    return start
+
+
+def _template(cr: BatchJob, kept: Record, defaults: Defaults, resources: Shape) -> Manifest:
+    resolved = kept.resolved
+    parts = PodParts(
+        image=resolved.image or defaults.runtime_image,
+        image_pull_secrets=resolved.image_pull_secrets,
+        env=resolved.env,
+        env_from=resolved.env_from,
+        scheduling=cr.spec,
+        code_config_map=code.copy_name(cr.metadata.name, resolved.code_hash) if resolved.code_hash else None,
+        claims=claims(cr, kept),
+        cache_models=bool(resolved.model and not paths.claim_of(resolved.model.uri)),
+    )
+    env = {
+        "PYTHONPATH": paths.CODE_DIR,
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # A suspended or deleted job's driver would otherwise run on for half a minute beside its successor.
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
+        ATTEMPT_ENV: str(kept.attempt),
+    }
+    return pod_template(
+        parts,
+        defaults,
+        metadata={"labels": labels(cr)},
+        env=env,
+        resources=resources,
+        grace_s=GRACE_S,
+        extra_volumes=(_job_volume(cr), _token_volume()),
+    )
+
+
+def _job_volume(cr: BatchJob) -> Manifest:
+    directory, _, name = paths.JOB_FILE.rpartition("/")
+    source = {"name": record_name(cr.metadata.name), "items": [{"key": name, "path": name}]}
+    return {
+        "volume": {"name": "job", "configMap": source},
+        "mount": {"name": "job", "mountPath": directory, "readOnly": True},
+    }
+
+
+def _token_volume() -> Manifest:
+    directory, _, name = paths.TOKEN_FILE.rpartition("/")
+    token = {"audience": paths.TOKEN_AUDIENCE, "expirationSeconds": TOKEN_LIFETIME_S, "path": name}
+    return {
+        "volume": {"name": "token", "projected": {"sources": [{"serviceAccountToken": token}]}},
+        "mount": {"name": "token", "mountPath": directory, "readOnly": True},
+    }

@@ -1,0 +1,142 @@
+"""The RayService that a Deployment owns: one Ray cluster, Compact, that drains before it goes."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from raydock.api.base import GROUP
+from raydock.api.deployment import Deployment
+from raydock.facts.rayservice import RayService
+from raydock.plan import code
+from raydock.plan.access import access_volume
+from raydock.plan.defaults import Defaults
+from raydock.plan.meta import DEPLOYMENT_LABEL, MANAGED_BY, RAYDOCK, Manifest, child, sealed
+from raydock.plan.pods import PodParts, gpus, of_ray, of_replica, pod_template, together
+from raydock.plan.revision import CLUSTER_ANNOTATION, REPLICAS_ANNOTATION, REVISION_ANNOTATION, Revision
+from raydock.plan.serve_config import head_cpus, serve_config_v2
+from raydock.wire import paths
+
+STARTED_ANNOTATION: Final = f"{GROUP}/rollout-started"
+"""RFC 3339: when the newest Ray cluster was asked for."""
+
+# KubeRay moves the Service to the new cluster before it deletes this pod, and a moved Service moves only new
+# connections. So: time for the endpoints to spread, then HAProxy's soft stop ends keep-alive and finishes
+# what is in flight, and the pod leaves when no HAProxy is left, at the latest with its grace period.
+PRE_STOP: Final = (
+    "sleep 5; pkill -USR1 -x haproxy; "
+    "for i in $(seq 1 %d); do pgrep -x haproxy >/dev/null || exit 0; sleep 1; done"
+)
+SERVICE_SUFFIX: Final = "-serve-svc"
+"""KubeRay's Service for requests: made when the first cluster is ready, moved at a switch."""
+RAY_DRAIN_RESERVE_S: Final = 35
+"""Part of the grace period that is Ray's own (30 s drain), after preStop."""
+
+
+def labels(cr: Deployment) -> dict[str, str]:
+    """Labels of everything that belongs to `cr`."""
+    return {MANAGED_BY: RAYDOCK, DEPLOYMENT_LABEL: cr.metadata.name}
+
+
+def claims(cr: Deployment) -> tuple[tuple[str, bool], ...]:
+    """PersistentVolumeClaims that its pods mount, all only for reading."""
+    claim = paths.claim_of(cr.spec.model.uri) if cr.spec.model else None
+    return ((claim, True),) if claim else ()
+
+
+def pod_parts(cr: Deployment, code_copy: str | None, defaults: Defaults) -> PodParts:
+    """What `cr` says about its pods."""
+    spec = cr.spec
+    return PodParts(
+        image=spec.image or defaults.runtime_image,
+        image_pull_secrets=spec.image_pull_secrets,
+        env=spec.env,
+        env_from=spec.env_from,
+        scheduling=spec,
+        code_config_map=code_copy,
+        claims=claims(cr),
+        cache_models=bool(spec.model and not paths.claim_of(spec.model.uri)),
+    )
+
+
+def ray_service(
+    cr: Deployment, wanted: Revision, cluster: Manifest, replicas_held: int, started: str, defaults: Defaults
+) -> Manifest:
+    """The whole manifest. `cluster`: a fresh `ray_cluster`, or the live one where no new one is wanted."""
+    manifest = child(cr.metadata, cr.kind, "ray.io/v1", "RayService", cr.metadata.name, labels(cr))
+    manifest["metadata"]["annotations"] = {
+        REVISION_ANNOTATION: wanted.whole,
+        CLUSTER_ANNOTATION: wanted.cluster,
+        REPLICAS_ANNOTATION: str(replicas_held),
+        STARTED_ANNOTATION: started,
+    }
+    manifest["spec"] = {
+        "serveConfigV2": serve_config_v2(cr, wanted.whole, defaults),
+        "rayClusterDeletionDelaySeconds": defaults.cluster_deletion_delay_seconds,
+        "rayClusterConfig": cluster,
+    }
+    return sealed(manifest)
+
+
+def ray_cluster(cr: Deployment, wanted: Revision, code_hash: str | None, defaults: Defaults) -> Manifest:
+    """A fresh cluster spec: the head pod holds Ray and all replicas."""
+    each = of_replica(cr.spec.resources, defaults.replica_resources)
+    copy = code.copy_name(cr.metadata.name, code_hash) if code_hash else None
+    annotations = {CLUSTER_ANNOTATION: wanted.cluster, REPLICAS_ANNOTATION: str(cr.spec.replicas)}
+    start: dict[str, str] = {
+        "num-cpus": str(head_cpus(cr, cr.spec.replicas, defaults)),
+        "object-store-memory": str(defaults.object_store_bytes),
+        "dashboard-host": "0.0.0.0",  # noqa: S104 - KubeRay asks it from outside; the token guards it
+    }
+    if gpus(each):
+        start["num-gpus"] = str(int(gpus(each) * cr.spec.replicas))
+    grace = defaults.termination_grace_seconds
+    return {
+        "rayVersion": defaults.ray_version,
+        "authOptions": {"mode": "token"},
+        "headGroupSpec": {
+            "rayStartParams": start,
+            "template": pod_template(
+                pod_parts(cr, copy, defaults),
+                defaults,
+                metadata={"labels": labels(cr), "annotations": annotations},
+                env=environment(),
+                resources=together(
+                    of_ray(cr.spec.head_resources, defaults.head_resources), each, cr.spec.replicas
+                ),
+                grace_s=grace,
+                extra_volumes=(access_volume(cr.metadata.name),),
+                pre_stop=PRE_STOP % max(1, grace - RAY_DRAIN_RESERVE_S - 5),
+            ),
+        },
+    }
+
+
+def environment() -> dict[str, str]:
+    """Variables of the Ray container: the HAProxy front, no telemetry, the code on the path."""
+    return {
+        "PYTHONPATH": paths.CODE_DIR,
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+
+
+def kept_cluster(child_seen: RayService) -> Manifest:
+    """The cluster spec of the live child: what the operator would add today must not replace pods."""
+    return dict(child_seen.cluster_config)
+
+
+def started_at(now: datetime) -> str:
+    """`now` as the annotation holds it."""
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def annotation(seen: RayService | None, name: str) -> str | None:
+    """An annotation of the live child."""
+    return seen.meta.annotations.get(name) if seen else None
+
+
+def replicas_held(seen: RayService | None) -> int:
+    """How many replicas the newest cluster's head pod is sized for; 0 without a child."""
+    text: Any = annotation(seen, REPLICAS_ANNOTATION)
+    return int(text) if text and text.isdigit() else 0

@@ -1,0 +1,163 @@
+"""What a BatchJob runs, settled at its start and kept, whatever happens to the Deployment."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from raydock.api.base import GROUP
+from raydock.api.batchjob import BatchJob
+from raydock.api.deployment import Deployment
+from raydock.api.workload import Program, Server
+from raydock.facts.meta import meta
+from raydock.plan.defaults import Defaults
+from raydock.plan.meta import JOB_LABEL, Manifest, child, sealed
+from raydock.plan.pods import gpus, logical_cpus, of_replica
+from raydock.wire import paths
+from raydock.wire.job import JobConfig, TablesInput
+from raydock.wire.progress import Failure, Output
+from raydock.wire.record import dumps, loads
+
+ATTEMPT_ANNOTATION: Final = f"{GROUP}/attempt"
+"""On the record: number of the attempt that runs or comes next, from 1."""
+FAILURES_ANNOTATION: Final = f"{GROUP}/failures"
+"""On the record: how many attempts failed."""
+RESULT_ANNOTATION: Final = f"{GROUP}/result"
+"""On the record: wire-form Result, once the job ended."""
+RESOLVED_KEY: Final = "resolved.json"
+
+
+class Resolved(Program):
+    """The program of a job; `image` is always set."""
+
+    server: Server
+    """What predicts."""
+    code_hash: str | None = None
+    """Fingerprint of the code's copy."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a job ended."""
+
+    state: str
+    """A value of JobState."""
+    reason: str
+    message: str
+    completed: str
+    """RFC 3339, UTC."""
+    output: Output | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """The job's ConfigMap: its memory, since status is none."""
+
+    resolved: Resolved
+    attempt: int
+    failures: int
+    started: datetime | None
+    result: Result | None
+
+
+def record_name(job: str) -> str:
+    """Name of the ConfigMap."""
+    return f"{job}-job"
+
+
+def program(cr: BatchJob, source: Deployment | None) -> Program | Deployment:
+    """Where model, code, image and environment come from."""
+    return source if source is not None else cr.spec
+
+
+def resolve(
+    cr: BatchJob, source: Deployment | None, code_hash: str | None, defaults: Defaults
+) -> Resolved | None:
+    """What `cr` runs; None when it names neither a Deployment that exists nor a server."""
+    spec = source.spec if source is not None else cr.spec
+    if spec.server is None:
+        return None
+    return Resolved(
+        model=spec.model,
+        image=spec.image or defaults.runtime_image,
+        image_pull_secrets=spec.image_pull_secrets,
+        env=spec.env,
+        env_from=spec.env_from,
+        server=spec.server,
+        code_hash=code_hash,
+    )
+
+
+def job_config(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> JobConfig:
+    """What the driver reads."""
+    each = of_replica(cr.spec.resources, defaults.replica_resources)
+    tables = cr.spec.input.tables
+    return JobConfig(
+        namespace=cr.metadata.namespace,
+        name=cr.metadata.name,
+        uid=cr.metadata.uid,
+        import_path=resolved.server.import_path,
+        tables=TablesInput(tuple(tables.uris), tables.pattern, tuple(tables.columns)),
+        output_uri=cr.spec.output.uri,
+        model_uri=resolved.model.uri if resolved.model else None,
+        model_sha256=resolved.model.sha256 if resolved.model else None,
+        params=cr.spec.params,
+        carry=tuple(cr.spec.output.carry),
+        max_batch_rows=cr.spec.max_batch_rows,
+        workers_max=cr.spec.workers.max,
+        worker_cpus=logical_cpus(each),
+        worker_gpus=gpus(each),
+        report_url=defaults.report_url,
+    )
+
+
+def record_manifest(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> Manifest:
+    """The ConfigMap as it is first written; its data never changes."""
+    manifest = child(
+        cr.metadata, cr.kind, "v1", "ConfigMap", record_name(cr.metadata.name), {JOB_LABEL: cr.metadata.name}
+    )
+    manifest["immutable"] = True
+    manifest["data"] = {
+        paths.JOB_FILE.rpartition("/")[2]: dumps(job_config(cr, resolved, defaults)),
+        RESOLVED_KEY: json.dumps(
+            resolved.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True),
+            sort_keys=True,
+        ),
+    }
+    return sealed(manifest)
+
+
+def record(obj: Mapping[str, Any]) -> Record:
+    """The ConfigMap as read. Raises pydantic.ValidationError for one that isn't raydock's."""
+    own = meta(obj)
+    result = own.annotations.get(RESULT_ANNOTATION)
+    return Record(
+        resolved=Resolved.model_validate_json(obj["data"][RESOLVED_KEY]),
+        attempt=int(own.annotations.get(ATTEMPT_ANNOTATION, "1")),
+        failures=int(own.annotations.get(FAILURES_ANNOTATION, "0")),
+        started=own.created,
+        result=loads(Result, result) if result else None,
+    )
+
+
+def next_attempt(kept: Record) -> Manifest:
+    """Merge patch of the record after an attempt failed."""
+    return {
+        "metadata": {
+            "annotations": {
+                ATTEMPT_ANNOTATION: str(kept.attempt + 1),
+                FAILURES_ANNOTATION: str(kept.failures + 1),
+            }
+        }
+    }
+
+
+def ended(result: Result) -> Manifest:
+    """Merge patch of the record with how the job ended."""
+    return {"metadata": {"annotations": {RESULT_ANNOTATION: dumps(result)}}}
+
+
+def gives_up(cr: BatchJob, kept: Record, failure: Failure) -> bool:
+    """Whether no further attempt is made after `failure`."""
+    return failure.final or kept.failures >= cr.spec.backoff_limit

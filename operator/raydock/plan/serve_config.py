@@ -1,0 +1,94 @@
+"""`serveConfigV2` of a Deployment: a string that KubeRay sends to Ray Serve and nobody validates on the way.
+
+Ray Serve drops unknown keys silently, so a test reads every golden manifest with Serve's own schema and
+compares the keys (ADR 0007 says why not the operator at run time).
+"""
+
+import math
+from typing import Any, Final
+
+import yaml
+
+from raydock.api.deployment import Deployment
+from raydock.plan.defaults import Defaults
+from raydock.plan.pods import gpus, logical_cpus, of_replica
+from raydock.wire import host
+from raydock.wire.record import to_json
+
+ADMITTED_BEYOND_LIMITS: Final = 16
+"""Requests that Serve passes on beside ongoing and queued ones: probes, and those answered with 429."""
+DRAIN_S: Final = 30
+"""Ray 2.60 ends a leaving node's processes after this (RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S)."""
+
+
+def serve_config_v2(cr: Deployment, revision: str, defaults: Defaults) -> str:
+    """The config as YAML. KubeRay sends it again whenever the string differs: key order must not wander."""
+    config = {
+        "proxy_location": "HeadOnly",
+        "http_options": {"host": "0.0.0.0", "port": host.SERVE_PORT},  # noqa: S104 - the pod's own address
+        "logging_config": {"enable_access_log": False},
+        "applications": [_application(cr, revision, defaults)],
+    }
+    return yaml.safe_dump(config, sort_keys=True)
+
+
+def host_config(cr: Deployment, revision: str) -> host.HostConfig:
+    """What the running host is told without a restart."""
+    limits = cr.spec.limits
+    return host.HostConfig(
+        revision=revision,
+        params=cr.spec.params,
+        limits=host.Limits(
+            ongoing_requests=limits.ongoing_requests_per_replica,
+            queued_requests=limits.queued_requests,
+            request_timeout_s=limits.request_timeout_seconds,
+            body_bytes=limits.body_bytes,
+        ),
+        predict_path=cr.spec.routes.predict,
+        health_path=cr.spec.health.path,
+    )
+
+
+def host_args(cr: Deployment) -> host.HostArgs:
+    """What the host is started with; a change needs new replicas."""
+    model = cr.spec.model
+    return host.HostArgs(
+        namespace=cr.metadata.namespace,
+        deployment=cr.metadata.name,
+        import_path=cr.spec.server.import_path,
+        model_uri=model.uri if model else None,
+        model_sha256=model.sha256 if model else None,
+        startup_timeout_s=cr.spec.health.startup_timeout_seconds,
+    )
+
+
+def _application(cr: Deployment, revision: str, defaults: Defaults) -> dict[str, Any]:
+    each = of_replica(cr.spec.resources, defaults.replica_resources)
+    limits = cr.spec.limits
+    actor: dict[str, Any] = {"num_cpus": logical_cpus(each)}
+    if gpus(each):
+        actor["num_gpus"] = gpus(each)
+    return {
+        "name": cr.metadata.name,
+        "route_prefix": "/",
+        "import_path": host.BUILDER,
+        "args": to_json(host_args(cr)),
+        "deployments": [
+            {
+                "name": host.INGRESS,
+                "num_replicas": cr.spec.replicas,
+                "max_ongoing_requests": limits.ongoing_requests_per_replica
+                + limits.queued_requests
+                + ADMITTED_BEYOND_LIMITS,
+                "user_config": to_json(host_config(cr, revision)),
+                "ray_actor_options": actor,
+                "graceful_shutdown_timeout_s": min(limits.request_timeout_seconds, DRAIN_S - 10),
+                "max_surge_percent": 100,
+            }
+        ],
+    }
+
+
+def head_cpus(cr: Deployment, replicas: int, defaults: Defaults) -> int:
+    """Ray's logical CPUs of a Compact head: for `replicas`, and one for what Serve starts beside them."""
+    return math.ceil(replicas * logical_cpus(of_replica(cr.spec.resources, defaults.replica_resources))) + 1

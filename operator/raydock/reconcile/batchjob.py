@@ -1,0 +1,205 @@
+"""One pass over a BatchJob: settle, gate, start or go on, end, status."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+from raydock.api.base import PAUSED_ANNOTATION
+from raydock.api.batchjob import BatchJob
+from raydock.api.deployment import Deployment
+from raydock.capacity.verdict import Verdict
+from raydock.errors import Unfinished, Waiting
+from raydock.facts.meta import meta
+from raydock.facts.raycluster import ray_cluster
+from raydock.facts.rayjob import ray_job
+from raydock.plan import batchjob as plan
+from raydock.plan import code, resolved
+from raydock.plan.meta import JOB_UID_LABEL
+from raydock.plan.ray_job import claims, labels
+from raydock.reasons import Reason
+from raydock.reconcile import needs
+from raydock.reconcile.children import child, make, mark, remove
+from raydock.reconcile.deps import Deps, Event, Key, Outcome
+from raydock.reconcile.report import paused, told_unfinished
+from raydock.reconcile.write_status import write_status
+from raydock.status import batchjob as status
+
+PROGRESS_EVERY_S: Final = 5
+"""At most one status write in this time for figures alone."""
+TICK_S: Final = 5.0
+
+
+async def reconcile(key: Key, do: Deps) -> Outcome:
+    """One pass. Safe to run again from any point."""
+    obj = do.store.get(key.kind, key.namespace, key.name)
+    if obj is None or obj["metadata"].get("deletionTimestamp"):
+        return Outcome()  # children go with their owner reference
+    cr = BatchJob.parse(obj)
+    if cr.metadata.annotations.get(PAUSED_ANNOTATION) == "true":
+        return await paused(cr, status.paused, do)
+    try:
+        return await _pass(key, cr, do)
+    except Unfinished as stop:
+        return await told_unfinished(cr, stop, status.unfinished, do)
+
+
+async def _pass(key: Key, cr: BatchJob, do: Deps) -> Outcome:
+    seen = await _gather(cr, do)
+    verdict = await _admit(key, cr, seen, do)
+    step = plan.next_step(cr, seen, verdict, do.clock(), do.defaults)
+    seen = await _apply(cr, seen, step, do)
+    report = seen.report
+    told = status.batch_job(cr, seen, verdict, step, do.clock())
+    if _may_wait(cr, told, do):
+        return Outcome(look_again_s=float(PROGRESS_EVERY_S))
+    await write_status(cr, told, do)
+    if report is not None and (not (report.output or report.failure) or _on_record(step, seen)):
+        do.reports.written(cr.metadata.uid, report)
+    ended = told.state is not None and told.state.ended
+    if ended:
+        do.gate.withdraw(key, cr.metadata.uid)
+    return Outcome(look_again_s=_look_again(step, ended=ended), events=_events(key, verdict, step, cr))
+
+
+def _on_record(step: plan.Step, seen: plan.Seen) -> bool:
+    """Whether a last report has been acted on: its result or the next attempt is in the record."""
+    return (
+        step.result is not None
+        or step.record_patch is not None
+        or (seen.kept is not None and seen.kept.result is not None)
+    )
+
+
+def _look_again(step: plan.Step, *, ended: bool) -> float | None:
+    if step.record_patch is not None:
+        return 0.5
+    if step.look_again_s is not None:
+        return step.look_again_s if ended else min(step.look_again_s, TICK_S)
+    return None if ended and not step.delete else TICK_S
+
+
+async def _gather(cr: BatchJob, do: Deps) -> plan.Seen:
+    jobs = tuple((ray_job(obj), obj) for obj in do.store.owned_by("RayJob", cr.metadata.uid))
+    kept = await _record(cr, do)
+    seen = plan.Seen(kept=kept, jobs=jobs, report=do.reports.get(cr.metadata.uid))
+    current = seen.current(cr)
+    cluster = do.store.get("RayCluster", cr.metadata.namespace, current.cluster) if current else None
+    return plan.Seen(
+        kept=kept,
+        jobs=jobs,
+        cluster=ray_cluster(cluster) if cluster else None,
+        cluster_object=cluster,
+        pods=tuple(do.store.labelled("Pod", cr.metadata.namespace, JOB_UID_LABEL, cr.metadata.uid)),
+        report=seen.report,
+    )
+
+
+async def _record(cr: BatchJob, do: Deps) -> resolved.Record | None:
+    """The job's memory; made in the first pass, from what the spec names at that time."""
+    name = resolved.record_name(cr.metadata.name)
+    live = await child("ConfigMap", cr.metadata, name, do)
+    if live is not None:
+        return resolved.record(live)
+    if cr.spec.cancel or cr.spec.suspend:
+        return None
+    source = _source(cr, do)
+    spec = source.spec if source else cr.spec
+    content = await _code(cr, spec.code.config_map.name, do) if spec.code else None
+    settled = resolved.resolve(cr, source, content, do.defaults)
+    if settled is None:
+        return None
+    return resolved.record(await do.kube.apply(resolved.record_manifest(cr, settled, do.defaults)))
+
+
+def _source(cr: BatchJob, do: Deps) -> Deployment | None:
+    if cr.spec.deployment is None:
+        return None
+    obj = do.store.get("Deployment", cr.metadata.namespace, cr.spec.deployment)
+    if obj is None:
+        raise Waiting(
+            Reason.DEPENDENCY_MISSING,
+            f"Deployment {cr.spec.deployment} does not exist in namespace {cr.metadata.namespace}: "
+            "create it, or make a new BatchJob that names another; goes on by itself",
+            look_again_s=needs.LOOK_AGAIN_S,
+        )
+    return Deployment.parse(obj)
+
+
+async def _code(cr: BatchJob, name: str, do: Deps) -> str:
+    """Copies the code for this job; returns its fingerprint."""
+    found = await do.kube.find("ConfigMap", cr.metadata.namespace, name)
+    if found is None:
+        await needs.require(cr.metadata.namespace, [("ConfigMap", name)], do)
+        raise Waiting(Reason.DEPENDENCY_MISSING, f"ConfigMap {name} just appeared", look_again_s=1)
+    content = code.code_hash(found)
+    if await mark("ConfigMap", cr.metadata, code.copy_name(cr.metadata.name, content), do) is None:
+        await do.kube.apply(code.code_copy(cr.metadata, cr.kind, found, labels(cr)))
+    return content
+
+
+async def _admit(key: Key, cr: BatchJob, seen: plan.Seen, do: Deps) -> Verdict | None:
+    demand = plan.demand(cr, seen, do.defaults)
+    if demand is None:
+        do.gate.waiting.discard(key)
+        return None
+    if seen.current(cr) is None and seen.jobs:
+        return None  # an earlier attempt still holds its room
+    if seen.current(cr) is None and seen.kept is not None:
+        kept = seen.kept.resolved
+        mounted = [claim for claim, _ in claims(cr, seen.kept)]
+        await needs.require(
+            cr.metadata.namespace, needs.named(kept.env, kept.env_from, kept.image_pull_secrets, mounted), do
+        )
+    return do.gate.ask(demand)
+
+
+async def _apply(cr: BatchJob, seen: plan.Seen, step: plan.Step, do: Deps) -> plan.Seen:
+    namespace, record_name = cr.metadata.namespace, resolved.record_name(cr.metadata.name)
+    patch: Any = resolved.ended(step.result) if step.result else step.record_patch
+    if patch and seen.kept is not None:
+        kept = resolved.record(await do.kube.patch("ConfigMap", namespace, record_name, patch))
+        seen = plan.Seen(kept, seen.jobs, seen.cluster, seen.cluster_object, seen.pods, seen.report)
+    await remove(step.delete, do)
+    if step.start is not None:
+        await child("RayJob", cr.metadata, step.start["metadata"]["name"], do)
+        reply = await make(step.start, None, do)
+        if reply is not None:
+            do.gate.applied(cr.metadata.uid, reply)
+            jobs = (*seen.jobs, (ray_job(reply), reply))
+            seen = plan.Seen(seen.kept, jobs, seen.cluster, seen.cluster_object, seen.pods, seen.report)
+    if step.grow is not None and seen.cluster is not None:
+        version = {
+            "metadata": {"resourceVersion": (seen.cluster_object or {})["metadata"]["resourceVersion"]}
+        }
+        reply = await do.kube.patch("RayCluster", namespace, seen.cluster.meta.name, {**step.grow, **version})
+        do.gate.applied(cr.metadata.uid, reply)
+    return seen
+
+
+def _may_wait(cr: BatchJob, told: Any, do: Deps) -> bool:
+    """Whether only figures moved, and some were written a moment ago."""
+    before = cr.status.progress
+    if (
+        before is None
+        or before.updated_at is None
+        or told == cr.status
+        or not status.only_progress(cr.status, told)
+    ):
+        return False
+    return do.clock() - before.updated_at < timedelta(seconds=PROGRESS_EVERY_S)
+
+
+def _events(key: Key, verdict: Verdict | None, step: plan.Step, cr: BatchJob) -> tuple[Event, ...]:
+    found = []
+    if step.result is not None:
+        kind: Any = "Normal" if step.result.state == "Succeeded" else "Warning"
+        found.append(Event(kind, Reason(step.result.reason), step.result.message, key))
+    if step.record_patch is not None:
+        found.append(
+            Event("Warning", Reason.RETRYING, "an attempt failed; the next goes on after its last shard", key)
+        )
+    if step.start is not None:
+        found.append(Event("Normal", Reason.APPLIED, f"RayJob {meta(step.start).name} started", key))
+    denied_before = cr.status.capacity is not None and not cr.status.capacity.allowed
+    if verdict is not None and not verdict.allowed and not denied_before:
+        found.append(Event("Warning", Reason.DENIED, verdict.message, key))
+    return tuple(found)

@@ -1,0 +1,91 @@
+"""Which objects a changed object concerns."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from raydock.facts.meta import controller
+from raydock.facts.pod import Pod
+from raydock.plan.meta import DEPLOYMENT_LABEL, JOB_LABEL
+from raydock.reconcile.deps import Key, Store
+from raydock.reconcile.gate import Gate
+
+OURS = ("Deployment", "InferenceEndpoint", "BatchJob")
+
+
+def keys(kind: str, new: Any, old: Any, store: Store, gate: Gate) -> set[Key]:
+    """What to reconcile after an object of `kind` went from `old` to `new`.
+
+    Both as the store keeps them; None: absent.
+    """
+    obj: Any = new if new is not None else old
+    match kind:
+        case "Pod":
+            return _of_pod(new, old) | (gate.waiting if _room_changed(new, old) else set())
+        case "Node":
+            return set(gate.waiting)
+        case "Gateway":
+            return set(_all("InferenceEndpoint", None, store))
+        case "RayCluster":
+            return _of_cluster(obj, store)
+        case _ if kind in OURS:
+            return {_key(kind, obj)} | _neighbours(kind, obj, store)
+        case _:
+            return _owner(obj) | _neighbours(kind, obj, store)
+
+
+def _of_pod(new: Pod | None, old: Pod | None) -> set[Key]:
+    pod = new or old
+    if pod is None:
+        return set()
+    named = (("Deployment", DEPLOYMENT_LABEL), ("BatchJob", JOB_LABEL))
+    return {Key(kind, pod.namespace, pod.labels[label]) for kind, label in named if label in pod.labels}
+
+
+def _room_changed(new: Pod | None, old: Pod | None) -> bool:
+    """Whether room came free: a pod ended, went away or lost its node. A new pod never frees any."""
+    return old is not None and old.takes_room and (new is None or not new.takes_room)
+
+
+def _of_cluster(obj: Any, store: Store) -> set[Key]:
+    """A RayCluster's owner is a RayService or RayJob, whose owner is ours."""
+    metadata = obj["metadata"]
+    owner = controller(metadata)
+    parent = store.get(owner.get("kind", ""), metadata.get("namespace", ""), owner.get("name", ""))
+    return _owner(parent) if parent is not None else set()
+
+
+def _owner(obj: Any) -> set[Key]:
+    metadata = obj["metadata"]
+    owner = controller(metadata)
+    if owner.get("kind") not in OURS:
+        return set()
+    return {Key(owner["kind"], metadata.get("namespace", ""), owner["name"])}
+
+
+def _neighbours(kind: str, obj: Any, store: Store) -> set[Key]:
+    """Deployments and endpoints of a namespace look at each other: health one way, keys the other."""
+    namespace = obj["metadata"].get("namespace", "")
+    match kind:
+        case "Deployment":
+            waiting = (k for k in _all("BatchJob", namespace, store) if _names(k, obj, store))
+            return {*_all("InferenceEndpoint", namespace, store), *waiting}
+        case "RayService":
+            return set(_all("InferenceEndpoint", namespace, store))
+        case "InferenceEndpoint" | "HTTPRoute":
+            return set(_all("Deployment", namespace, store))
+        case _:
+            return set()
+
+
+def _names(key: Key, deployment: Any, store: Store) -> bool:
+    job = store.get(key.kind, key.namespace, key.name)
+    return job is not None and job["spec"].get("deployment") == deployment["metadata"]["name"]
+
+
+def _all(kind: str, namespace: str | None, store: Store) -> Iterable[Key]:
+    found = store.all(kind) if namespace is None else store.in_namespace(kind, namespace)
+    return [_key(kind, obj) for obj in found]
+
+
+def _key(kind: str, obj: Any) -> Key:
+    return Key(kind, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])

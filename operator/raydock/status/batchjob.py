@@ -1,0 +1,165 @@
+"""What a BatchJob may claim."""
+
+from datetime import datetime
+
+from raydock.api.base import whole_seconds
+from raydock.api.batchjob import (
+    BatchCategory,
+    BatchJob,
+    BatchJobStatus,
+    BatchProgress,
+    JobState,
+    OutputStatus,
+    RayJobReference,
+)
+from raydock.api.capacity import Capacity
+from raydock.api.conditions import Condition, ConditionType
+from raydock.capacity.verdict import Verdict
+from raydock.facts.rayjob import RayJob
+from raydock.plan.batchjob import Seen, Step, ended
+from raydock.plan.resolved import Result
+from raydock.reasons import Reason
+from raydock.status import trouble
+from raydock.status.capacity import capacity, capacity_available
+from raydock.status.conditions import condition, reconciling, settle, stalled, stopped, with_paused
+from raydock.wire.ledger import SUCCESS_FILE
+from raydock.wire.progress import Output, Report
+
+
+def batch_job(cr: BatchJob, seen: Seen, verdict: Verdict | None, step: Step, now: datetime) -> BatchJobStatus:
+    """What `cr` may claim."""
+    result = step.result or ended(seen)
+    room = capacity(cr.status.capacity, verdict if seen.current(cr) is None else None, now)
+    state, found = _ended(result) if result else _running(cr, seen, verdict, room)
+    job = seen.current(cr)
+    return BatchJobStatus(
+        observed_generation=cr.metadata.generation,
+        state=state,
+        attempts=_attempts(seen),
+        start_time=seen.kept.started if seen.kept else None,
+        completion_time=datetime.fromisoformat(result.completed) if result else None,
+        progress=_progress(cr, seen.report, result, now),
+        output=_output(result.output) if result and result.output else None,
+        ray_job=RayJobReference(name=job.meta.name, job_id=job.job_id or None) if job else None,
+        capacity=room,
+        conditions=settle(cr.metadata, cr.status.conditions, found, now),
+    )
+
+
+def unfinished(cr: BatchJob, reason: Reason, message: str, now: datetime, *, final: bool) -> BatchJobStatus:
+    """The status of a pass that ended early."""
+    found = stopped(cr.metadata, cr.status.conditions, reason, message, now, final=final)
+    return cr.status.model_copy(
+        update={
+            "observed_generation": cr.metadata.generation,
+            "state": cr.status.state or JobState.PENDING,
+            "conditions": found,
+        }
+    )
+
+
+def paused(cr: BatchJob, now: datetime) -> BatchJobStatus:
+    """The status while the operator keeps its hands off."""
+    return cr.status.model_copy(update={"conditions": with_paused(cr.metadata, cr.status.conditions, now)})
+
+
+def only_progress(before: BatchJobStatus, told: BatchJobStatus) -> bool:
+    """Whether nothing but figures moved: such a status may wait a little."""
+    return before.model_copy(update={"progress": told.progress, "conditions": told.conditions}) == told and [
+        (c.type, c.status, c.reason) for c in before.conditions
+    ] == [(c.type, c.status, c.reason) for c in told.conditions]
+
+
+def _attempts(seen: Seen) -> int:
+    if seen.kept is None:
+        return 0
+    return seen.kept.attempt if seen.jobs or seen.kept.result else seen.kept.attempt - 1
+
+
+def _ended(result: Result) -> tuple[JobState, list[Condition]]:
+    state, reason = JobState(result.state), Reason(result.reason)
+    good = state is JobState.SUCCEEDED
+    found = [
+        condition(ConditionType.READY, good, reason, result.message),
+        condition(ConditionType.COMPLETE, good, reason, result.message),
+        condition(ConditionType.FAILED, state is JobState.FAILED, reason, result.message),
+    ]
+    return state, found if good else [*found, stalled(reason, result.message)]
+
+
+def _running(
+    cr: BatchJob, seen: Seen, verdict: Verdict | None, room: Capacity | None
+) -> tuple[JobState, list[Condition]]:
+    if cr.spec.suspend:
+        told = "spec.suspend is true: nothing runs, committed shards stay; set it to false to go on"
+        head = condition(ConditionType.READY, False, Reason.SUSPENDED, told)
+        return JobState.SUSPENDED, [head, condition(ConditionType.SUSPENDED, True, Reason.SUSPENDED, told)]
+    state, reason, told = _where(cr, seen, verdict)
+    found = [condition(ConditionType.READY, False, reason, told)]
+    if verdict or room:
+        found.append(capacity_available(room, verdict if seen.current(cr) is None else None))
+    return state, [*found, reconciling(reason, told)]
+
+
+def _where(cr: BatchJob, seen: Seen, verdict: Verdict | None) -> tuple[JobState, Reason, str]:
+    job = seen.current(cr)
+    if job is None:
+        if verdict is not None and not verdict.allowed:
+            return JobState.QUEUED, Reason.INSUFFICIENT, verdict.message
+        if seen.kept and seen.kept.failures:
+            return JobState.STARTING, Reason.RETRYING, f"attempt {seen.kept.attempt} starts"
+        return JobState.PENDING, Reason.PENDING, "the job is being prepared"
+    found = trouble.of_pods(p for p in seen.pods if not p.deleting)
+    if found:
+        return JobState.STARTING, found.reason, found.message
+    report = seen.report
+    if report and report.category == BatchCategory.POSTPROCESS:
+        return (
+            JobState.FINALIZING,
+            Reason.FINALIZING,
+            "all shards are committed; the output is being published",
+        )
+    if report or job.job_status == "RUNNING":
+        return JobState.RUNNING, Reason.RUNNING, _told(job, report)
+    return JobState.STARTING, Reason.STARTING, "the job's Ray cluster is starting"
+
+
+def _told(job: RayJob, report: Report | None) -> str:
+    if report is None or not report.shards_total:
+        return f"{job.meta.name}: the driver is starting"
+    return f"{report.shards_done} of {report.shards_total} shards are committed"
+
+
+def _progress(
+    cr: BatchJob, report: Report | None, result: Result | None, now: datetime
+) -> BatchProgress | None:
+    if report is None:
+        before = cr.status.progress
+        done = result is not None and result.state == JobState.SUCCEEDED and before is not None
+        return before.model_copy(update={"percent": 100}) if done and before else before
+    told = BatchProgress(
+        category=BatchCategory(report.category),
+        percent=max(0, min(100, report.percent)),
+        rows_done=report.rows_done,
+        rows_total=report.rows_total,
+        rows_failed=report.rows_failed,
+        shards_done=report.shards_done,
+        shards_total=report.shards_total,
+        rows_per_second=report.rows_per_second,
+        eta_seconds=report.eta_seconds,
+        updated_at=whole_seconds(now),
+    )
+    before = cr.status.progress
+    same = before is not None and before.model_copy(update={"updated_at": told.updated_at}) == told
+    return before if same else told
+
+
+def _output(output: Output) -> OutputStatus:
+    return OutputStatus(
+        uri=output.uri,
+        rows=output.rows,
+        bytes=output.bytes,
+        files=output.files,
+        failed_rows=output.failed_rows,
+        manifest=SUCCESS_FILE,
+    )

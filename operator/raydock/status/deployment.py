@@ -1,0 +1,296 @@
+"""What a Deployment may claim."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from raydock.api.capacity import Capacity
+from raydock.api.conditions import Condition, ConditionType
+from raydock.api.deployment import (
+    DeployCategory,
+    Deployment,
+    DeploymentStatus,
+    DeployProgress,
+    RayServiceReference,
+    RolloutState,
+    RolloutStatus,
+    ServeApplication,
+    ServiceReference,
+)
+from raydock.api.deployment import Revision as RevisionStatus
+from raydock.capacity.verdict import Verdict
+from raydock.facts.pod import Pod
+from raydock.facts.rayservice import Application, ServiceCluster
+from raydock.plan.deployment import Change, Seen, Step
+from raydock.plan.ray_service import SERVICE_SUFFIX, STARTED_ANNOTATION, annotation
+from raydock.plan.revision import CLUSTER_ANNOTATION
+from raydock.reasons import Reason
+from raydock.status import trouble
+from raydock.status.capacity import capacity, capacity_available
+from raydock.status.conditions import condition, ready, reconciling, settle, stalled, stopped, with_paused
+from raydock.wire.host import INGRESS, SERVE_PORT
+
+READY = "ready"
+"""wire.host.Health.status of an application that can answer."""
+
+
+@dataclass(frozen=True)
+class _View:
+    """What the conditions are made of."""
+
+    cr: Deployment
+    seen: Seen
+    step: Step
+    verdict: Verdict | None
+    now: datetime
+
+    @property
+    def denied(self) -> bool:
+        return self.verdict is not None and not self.verdict.allowed
+
+    @property
+    def newest(self) -> ServiceCluster | None:
+        child = self.seen.child
+        if child is None:
+            return None
+        return child.pending if child.pending.name else child.active
+
+    @property
+    def newest_pods(self) -> list[Pod]:
+        wanted = annotation(self.seen.child, CLUSTER_ANNOTATION)
+        return [
+            p for p in self.seen.pods if not p.deleting and p.annotations.get(CLUSTER_ANNOTATION) == wanted
+        ]
+
+    @property
+    def application(self) -> Application | None:
+        return self.newest.applications.get(self.cr.metadata.name) if self.newest else None
+
+    @property
+    def answers(self) -> bool:
+        return self.seen.health is not None and self.seen.health.status == READY
+
+    @property
+    def current(self) -> bool:
+        return (
+            self.answers
+            and self.seen.health is not None
+            and self.seen.health.revision == self.step.wanted.whole
+        )
+
+    @property
+    def trouble(self) -> trouble.Trouble | None:
+        return trouble.of_application(self.application) or trouble.of_pods(self.newest_pods)
+
+    @property
+    def started(self) -> datetime | None:
+        text = annotation(self.seen.child, STARTED_ANNOTATION)
+        return datetime.fromisoformat(text) if text else None
+
+    @property
+    def late(self) -> bool:
+        """Nothing became visible for progressDeadlineSeconds."""
+        if self.started is None or self.denied or self.current:
+            return False
+        steps = [self.started, *(t for p in self.newest_pods for t in (p.created, p.started) if t)]
+        return self.now - max(steps) > timedelta(seconds=self.cr.spec.rollout.progress_deadline_seconds)
+
+
+def deployment(
+    cr: Deployment, seen: Seen, verdict: Verdict | None, step: Step, now: datetime
+) -> DeploymentStatus:
+    """What `cr` may claim. `Ready` takes reason and message of the first condition that isn't True."""
+    view = _View(cr, seen, step, verdict, now)
+    room = capacity(cr.status.capacity, verdict, now)
+    found = _suspended() if cr.spec.suspend else _conditions(view, room)
+    child = seen.child
+    return DeploymentStatus(
+        observed_generation=cr.metadata.generation,
+        conditions=settle(cr.metadata, cr.status.conditions, found, now),
+        replicas=cr.spec.replicas if child else 0,
+        ready_replicas=_ready_replicas(view),
+        serve_application=_application(view),
+        service=ServiceReference(name=child.meta.name + SERVICE_SUFFIX, port=SERVE_PORT)
+        if child and child.active.name and not cr.spec.suspend
+        else None,
+        revision=RevisionStatus(
+            serving=seen.health.revision if seen.health and not cr.spec.suspend else None,
+            wanted=step.wanted.whole,
+        ),
+        rollout=_rollout(view),
+        progress=_progress(view),
+        capacity=room,
+        ray_service=RayServiceReference(
+            name=child.meta.name,
+            active_cluster=child.active.name or None,
+            pending_cluster=child.pending.name or None,
+        )
+        if child
+        else None,
+    )
+
+
+def unfinished(
+    cr: Deployment, reason: Reason, message: str, now: datetime, *, final: bool
+) -> DeploymentStatus:
+    """The status of a pass that ended early: what was claimed about the workload stays as it was."""
+    found = stopped(cr.metadata, cr.status.conditions, reason, message, now, final=final)
+    return cr.status.model_copy(update={"observed_generation": cr.metadata.generation, "conditions": found})
+
+
+def paused(cr: Deployment, now: datetime) -> DeploymentStatus:
+    """The status while the operator keeps its hands off: as it was, and a condition that says so."""
+    return cr.status.model_copy(update={"conditions": with_paused(cr.metadata, cr.status.conditions, now)})
+
+
+def is_settled(told: DeploymentStatus) -> bool:
+    """Whether nothing is on its way: Ready, or stopped for good."""
+    return not any(c.type == ConditionType.RECONCILING for c in told.conditions)
+
+
+def _suspended() -> list[Condition]:
+    told = "spec.suspend is true: nothing runs; set it to false to start again"
+    return [
+        condition(ConditionType.READY, False, Reason.SUSPENDED, told),
+        condition(ConditionType.APPLICATION_HEALTHY, False, Reason.SUSPENDED, told),
+        condition(ConditionType.SUSPENDED, True, Reason.SUSPENDED, told),
+    ]
+
+
+def _conditions(view: _View, room: Capacity | None) -> list[Condition]:
+    parts = [capacity_available(room, view.verdict), _cluster_ready(view), _application_healthy(view)]
+    wanted = _wanted_serves(view)
+    found = [*parts, wanted] if wanted else parts
+    return [
+        ready(found, "the wanted version answers its health route"),
+        *parts,
+        *_busy(view, wanted or next((c for c in parts if c.status != "True"), None)),
+    ]
+
+
+def _cluster_ready(view: _View) -> Condition:
+    child = view.seen.child
+    kind = ConditionType.CLUSTER_READY
+    if child is None:
+        return condition(kind, False, Reason.PENDING, "no Ray cluster yet")
+    if child.active.name and any(
+        p.ready for p in view.seen.pods if p.ray_cluster == child.active.name and not p.deleting
+    ):
+        return condition(kind, True, Reason.CLUSTER_READY, f"Ray cluster {child.active.name} is up")
+    found = trouble.of_pods(view.newest_pods)
+    if found:
+        return condition(kind, False, found.reason, found.message)
+    return condition(kind, False, Reason.CLUSTER_STARTING, "the Ray cluster's head pod is starting")
+
+
+def _application_healthy(view: _View) -> Condition:
+    kind = ConditionType.APPLICATION_HEALTHY
+    if view.answers:
+        return condition(kind, True, Reason.APPLICATION_RUNNING, "the application answers its health route")
+    found = view.trouble
+    if found:
+        return condition(kind, False, found.reason, found.message)
+    if view.seen.health is not None:
+        told = view.seen.health.message or "the application's health route does not answer 2xx"
+        return condition(kind, False, Reason.UNHEALTHY, told)
+    return condition(kind, False, Reason.APPLICATION_STARTING, "the application does not answer yet")
+
+
+def _wanted_serves(view: _View) -> Condition | None:
+    """Why the answering version isn't the wanted one; None when it is, or when nothing answers."""
+    if view.current or not view.answers:
+        return None
+    kind = ConditionType.READY
+    found = view.trouble
+    if view.denied and view.verdict:
+        return condition(
+            kind, False, Reason.INSUFFICIENT, f"{view.verdict.message}; the older version serves on"
+        )
+    if view.late:
+        return condition(kind, False, Reason.PROGRESS_DEADLINE_EXCEEDED, _late_message(view, found))
+    if found:
+        return condition(kind, False, found.reason, f"{found.message}\nThe older version serves on.")
+    if view.step.change is Change.IN_PLACE or (view.seen.child and not view.seen.child.pending.name):
+        return condition(kind, False, Reason.UPDATING, "the change is being applied to the running cluster")
+    return condition(
+        kind, False, Reason.BLUE_GREEN, "a second Ray cluster starts; the older version serves on"
+    )
+
+
+def _busy(view: _View, why: Condition | None) -> list[Condition]:
+    if view.current or why is None:
+        return []
+    found = view.trouble
+    if view.late:
+        return [stalled(Reason.PROGRESS_DEADLINE_EXCEEDED, _late_message(view, found))]
+    if found and found.final:
+        return [stalled(found.reason, found.message)]
+    return [reconciling(Reason(why.reason), why.message)]
+
+
+def _late_message(view: _View, found: trouble.Trouble | None) -> str:
+    deadline = view.cr.spec.rollout.progress_deadline_seconds
+    told = f"no progress for {deadline} s (rollout.progressDeadlineSeconds)"
+    return (
+        f"{told}: {found.message}"
+        if found
+        else f"{told}: see the pods' events and logs, then change the spec"
+    )
+
+
+def _ready_replicas(view: _View) -> int:
+    child = view.seen.child
+    if child is None or not child.active.name or not view.answers:
+        return 0
+    application = child.active.applications.get(view.cr.metadata.name)
+    host_state = application.deployments.get(INGRESS) if application else None
+    # KubeRay passes on no count. HEALTHY: all replicas of the target run (Ray 2.60, DeploymentStatus).
+    return view.cr.spec.replicas if host_state and host_state.status == "HEALTHY" else 1
+
+
+def _application(view: _View) -> ServeApplication | None:
+    application = view.application
+    before = view.cr.status.serve_application
+    if application is None or view.cr.spec.suspend:
+        return before
+    name = view.cr.metadata.name
+    seen_running = view.answers or bool(before and before.id)
+    return ServeApplication(
+        name=name,
+        id=f"{view.cr.metadata.namespace}/{name}" if seen_running else None,
+        status=application.status,
+        message=application.message[-512:],
+    )
+
+
+def _rollout(view: _View) -> RolloutStatus:
+    if view.current or view.cr.spec.suspend:
+        return RolloutStatus(state=RolloutState.IDLE, started_at=view.started)
+    if view.denied and view.verdict:
+        return RolloutStatus(
+            state=RolloutState.WAITING, started_at=view.started, message=view.verdict.message
+        )
+    found = view.trouble
+    if view.late or (found and found.final):
+        message = found.message if found else "no progress"
+        return RolloutStatus(state=RolloutState.FAILED, started_at=view.started, message=message)
+    return RolloutStatus(
+        state=RolloutState.SWITCHING, started_at=view.started, message=view.step.change.value
+    )
+
+
+def _progress(view: _View) -> DeployProgress | None:
+    """Share of the way from the first write to the first answer of the wanted version."""
+    if view.cr.spec.suspend or view.seen.child is None:
+        return None
+    if view.current:
+        return DeployProgress(category=DeployCategory.REGISTER, percent=100)
+    heads = view.newest_pods
+    if any(p.ready for p in heads):
+        return DeployProgress(
+            category=DeployCategory.DEPLOY, percent=70, message="the application is starting"
+        )
+    if any(p.phase == "Running" for p in heads):
+        return DeployProgress(category=DeployCategory.INITIALIZE, percent=40, message="Ray is starting")
+    if heads:
+        return DeployProgress(category=DeployCategory.INITIALIZE, percent=10, message="the pod is starting")
+    return DeployProgress(category=DeployCategory.INITIALIZE, percent=0, message="waiting for the pod")
