@@ -25,7 +25,7 @@ class Queue(Generic[K]):
     def __init__(self, chance: Callable[[], float] = random.random) -> None:
         """`chance`: uniform in [0, 1)."""
         self._chance = chance
-        self._fifo: asyncio.Queue[K] = asyncio.Queue()
+        self._fifo: asyncio.Queue[K | None] = asyncio.Queue()
         self._waiting: dict[K, float] = {}
         """Due keys by when they became due."""
         self._active: dict[K, float] = {}
@@ -92,12 +92,23 @@ class Queue(Generic[K]):
         self._due.pop(key, None)
         self._again.discard(key)
 
-    async def take(self) -> K:
-        """The key that is due longest; it counts as being worked on until `done`."""
+    async def take(self) -> tuple[K, float] | None:
+        """The key that is due longest, and for how many seconds; it counts as being worked on until `done`.
+
+        None after `release`.
+        """
         key = await self._fifo.get()
-        del self._waiting[key]
-        self._active[key] = self._now()
-        return key
+        if key is None:
+            return None
+        now = self._now()
+        waited_s = now - self._waiting.pop(key)
+        self._active[key] = now
+        return key, waited_s
+
+    def release(self, count: int) -> None:
+        """Let `count` calls of `take` return None, once the keys that are due were taken."""
+        for _ in range(count):
+            self._fifo.put_nowait(None)
 
     def done(self, key: K) -> None:
         """The pass over `key` ended, however."""
@@ -117,10 +128,6 @@ class Queue(Generic[K]):
     def scheduled(self) -> int:
         """How many keys come later."""
         return len(self._due)
-
-    def waited_s(self, key: K) -> float:
-        """For how long `key` has been due; 0 when it isn't waiting."""
-        return self._now() - self._waiting.get(key, self._now())
 
     def oldest_wait_s(self) -> float:
         """For how long the key that is due longest has been waiting; 0 when none is."""

@@ -149,9 +149,14 @@ class Store:
         """Uid and resourceVersion of each object of a kind."""
         return {place: (entry.uid, entry.version) for place, entry in self._shelves[kind].entries.items()}
 
-    def count(self, kind: str) -> int:
-        """How many objects of a kind are held."""
-        return len(self._shelves[kind].entries)
+    def version(self, kind: str, place: Place) -> tuple[str, str] | None:
+        """Uid and resourceVersion of what is at `place`; None when nothing is."""
+        entry = self._shelves[kind].entries.get(place)
+        return (entry.uid, entry.version) if entry else None
+
+    def counts(self) -> dict[str, int]:
+        """How many objects of each kind are held."""
+        return {kind: len(shelf.entries) for kind, shelf in self._shelves.items()}
 
 
 def slim(obj: Object) -> dict[str, Any]:

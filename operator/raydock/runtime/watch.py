@@ -7,11 +7,12 @@ posting of events by a setting. A kind that isn't installed is skipped, and pick
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
 import kopf
-import structlog
 
 from raydock.kube.client import Kube
 from raydock.kube.kinds import named
@@ -19,7 +20,7 @@ from raydock.runtime.store import Change, Store
 
 OURS: Final = ("Deployment", "InferenceEndpoint", "BatchJob")
 CHILDREN: Final = ("RayService", "RayJob", "RayCluster", "HTTPRoute")
-"""Watched where they carry our label; KubeRay hands a RayService's and a RayJob's labels to its RayClusters."""
+"""Watched where they carry our label; KubeRay hands the labels on to its RayClusters."""
 SURROUNDINGS: Final = ("Gateway", "Pod", "Node")
 """Everybody's: the gate counts all pods on all nodes."""
 WATCHED: Final = (*OURS, *CHILDREN, *SURROUNDINGS)
@@ -30,11 +31,11 @@ CHUNK: Final = 500
 WORKERS_PER_KIND: Final = 50
 IDLE_S: Final = 0.2
 """How long Kopf keeps a task for an object that reported nothing more."""
+STOP_S: Final = 5.0
+"""For Kopf to end its streams: it gives each two seconds (QueueingSettings.exit_timeout)."""
 
 Told = Callable[[str, Change], None]
 """Kind and change of what an event did to the store."""
-
-_log = structlog.get_logger(__name__)
 
 
 def selector_of(kind: str) -> str | None:
@@ -79,12 +80,54 @@ def settings_of(kinds: Iterable[str] = WATCHED) -> kopf.OperatorSettings:
 
 
 async def run(
-    kube: Kube, store: Store, told: Told, *, namespaces: tuple[str, ...], ready: asyncio.Event
+    kube: Kube,
+    store: Store,
+    told: Told,
+    *,
+    namespaces: Sequence[str] = (),
+    spawned: Callable[[], None] = lambda: None,
 ) -> None:
-    """Watch until cancelled. `namespaces`: only these, or all when empty; `ready` is set when Kopf is up."""
-    handlers = registry(store, told)
+    """Watch until cancelled; only in `namespaces`, or everywhere when there is none. Raises WatchEnded.
 
-    @kopf.on.login(registry=handlers)  # type: ignore[arg-type]  # kopf's protocol wants positional arguments too
+    `spawned` is called once Kopf runs: it takes over the process's signals, which then are free again.
+    """
+    handlers = registry(store, told)
+    _log_in(handlers, kube)
+    # Not kopf.operator(): at its end it cancels every task that was made after its start, also ours.
+    tasks = await kopf.spawn_tasks(
+        registry=handlers,
+        settings=settings_of(),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=tuple(namespaces),
+    )
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().remove_signal_handler(number)
+    spawned()
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await _stop(tasks)
+    causes = [str(task.exception()) for task in ended if not task.cancelled() and task.exception()]
+    raise WatchEnded("; ".join(causes) or "Kopf stopped by itself")
+
+
+async def _stop(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel Kopf's root tasks; once is a request, so that Kopf closes its connections, twice an order."""
+    left = set(tasks)
+    for patience_s in (STOP_S, 1.0):
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=patience_s)
+        if not left:
+            return
+
+
+def _log_in(handlers: kopf.OperatorRegistry, kube: Kube) -> None:
+    """Give Kopf the API server and the name of the official client, each time it asks."""
+
+    @kopf.on.login(registry=handlers)
     async def login(**_: Any) -> kopf.ConnectionInfo:
         found = await kube.login()
         return kopf.ConnectionInfo(
@@ -96,18 +139,8 @@ async def run(
             certificate_path=found.certificate_path,
             private_key_path=found.private_key_path,
             proxy_url=found.proxy_url,
-            trust_env=True,  # as the official client
+            trust_env=True,  # as the official client does
         )
-
-    await kopf.operator(
-        registry=handlers,
-        settings=settings_of(),
-        standalone=True,
-        clusterwide=not namespaces,
-        namespaces=namespaces,
-        ready_flag=ready,
-    )
-    raise WatchEnded
 
 
 class WatchEnded(Exception):

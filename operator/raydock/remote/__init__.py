@@ -1,0 +1,1 @@
+"""HTTP clients of the outside peers. What an answer means is decided elsewhere."""
