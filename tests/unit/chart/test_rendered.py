@@ -84,13 +84,14 @@ def test_no_role_of_the_operator_has_a_wildcard() -> None:
 def test_the_operator_may_touch_only_kinds_that_its_code_names() -> None:
     known = {(kind.group, kind.plural) for kind in KINDS}
     known.add(("apiextensions.k8s.io", "customresourcedefinitions"))  # watched by Kopf itself
-    granted = {
-        (group, resource.split("/")[0])
-        for rule in _granted()
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-    }
-    assert granted <= known
+    assert _granted_kinds() <= known
+
+
+@pytest.mark.parametrize("room", ["reconcile", "runtime"])
+def test_the_operator_may_touch_every_kind_that_its_code_names(room: str) -> None:
+    source = "".join(path.read_text() for path in (REPOSITORY / "operator" / "raydock" / room).glob("*.py"))
+    named = {(kind.group, kind.plural) for kind in KINDS if f'"{kind.kind}"' in source}
+    assert named <= _granted_kinds()
 
 
 @pytest.mark.parametrize("case", ["default", "everything"])
@@ -187,6 +188,16 @@ def _name(manifest: dict[str, Any]) -> str:
 def _settings(manifests: Manifests) -> dict[str, Any]:
     settings: dict[str, Any] = yaml.safe_load(the(manifests, "ConfigMap")["data"]["settings.yaml"])
     return settings
+
+
+def _granted_kinds() -> set[tuple[str, str]]:
+    """Group and plural of what the operator's own roles name."""
+    return {
+        (group, resource.split("/")[0])
+        for rule in _granted()
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
 
 
 def _granted() -> list[dict[str, Any]]:
