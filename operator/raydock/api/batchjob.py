@@ -252,8 +252,6 @@ class RayJobReference(Status):
     """Name of the RayJob."""
     job_id: Text | None = None
     """Id of the job in Ray."""
-    dashboard_url: Annotated[str, MaxLen(1024)] | None = None
-    """Address of Ray's dashboard inside the cluster."""
 
 
 class BatchJobStatus(Status):

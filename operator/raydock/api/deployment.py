@@ -80,7 +80,7 @@ class DeploymentSpec(Pods, Program):
 
     server: Server
     """What answers requests."""
-    replicas: Annotated[int, Ge(0), Le(1000), Stored()] = 1
+    replicas: Annotated[int, Ge(1), Le(1000), Stored()] = 1
     """How many copies of the application answer. Default 1."""
     topology: Topology = Topology.COMPACT
     """Compact: all replicas live in the Ray cluster's head pod, which must fit one node. Default Compact."""
