@@ -74,6 +74,7 @@ def import_image(node: Layout, image: Image) -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        bufsize=0,  # nothing is left to be flushed when ctr ends early
     ) as ctr:
         assert ctr.stdin is not None
         assert ctr.stdout is not None

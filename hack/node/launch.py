@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from hack.node import isolation, supervisor
@@ -53,8 +54,8 @@ def supervise(node: Layout) -> None:
     """What `start` runs, already in the new namespaces: forks PID 1, says its pid on the host, and goes."""
     pid = os.fork()
     if pid:
-        sys.stdout.write(f"{pid}\n")
-        sys.stdout.flush()
+        with suppress(BrokenPipeError):  # `up` was killed: PID 1 gets no go-ahead and ends
+            os.write(1, f"{pid}\n".encode())
         os._exit(0)
     try:
         supervisor.detach(announce=1, go_ahead=0, log=node.log("supervisor"))
