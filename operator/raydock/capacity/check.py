@@ -29,15 +29,17 @@ def check(
 
     What already belongs to the demand (Demand.clusters, its owner's own admission) is not counted against it.
     A reserved pod that fits nowhere takes no room: it waits for room that nobody has, and would block all.
+    Nodes where one would fit but for other reserved pods are given to nobody until that is settled.
     """
     free = free_nodes(nodes, (pod for pod in pods if not _is_own_pod(pod, demand)))
     held = pack(merged(entry.shape for entry in reserved if not entry.belongs_to(demand)), free)
-    found = pack(demand.shapes, held.rest)
-    fits = found.complete or _fits_otherwise(demand, held, free)
+    left = _uncontested(held, free)
+    found = pack(demand.shapes, left)
+    fits = found.complete or (left == held.rest and _fits_otherwise(demand, held, free))
     verdict = Verdict(
         allowed=fits,
         provider=PROVIDER,
-        feasible_replicas=feasible_replicas(demand, held.rest),
+        feasible_replicas=feasible_replicas(demand, left),
         requested=demand.shapes,
         checked_at=checked_at,
     )
@@ -49,9 +51,9 @@ def check(
             feasible_replicas=max(verdict.feasible_replicas, demand.replicas),
         )
     shape, missing = found.unplaced[0]
-    codes, message = why_not(shape, missing, found.rest)
-    if held.placed and pack(demand.shapes, free).complete:
-        others = sum(placed.count for placed in held.placed)
+    codes, message = why_not(shape, missing, found)
+    others = sum(placed.count for placed in held.placed) + sum(count for _, count in held.unplaced)
+    if others and pack(demand.shapes, free).complete:
         message += f"; it would fit but for pods that were admitted before and still start: {others}"
     return replace(verdict, reasons=tuple(code.value for code in codes), message=message)
 
@@ -87,6 +89,18 @@ def _is_own_pod(pod: Pod, demand: Demand) -> bool:
         and pod.namespace == demand.owner.namespace
         and pod.ray_cluster in demand.clusters
     )
+
+
+def _uncontested(held: Placement, free: Sequence[FreeNode]) -> tuple[FreeNode, ...]:
+    """What `held` leaves, with nothing on the nodes that a reserved pod without a node could still use."""
+    waiting = [shape for shape, _ in held.unplaced]
+    contested = {
+        i
+        for shape in waiting
+        for i in takers(shape, free)
+        if free[i].pods > 0 and shape.requests.fits_in(free[i].free)
+    }
+    return tuple(FreeNode(n.node, Room(), 0) if i in contested else n for i, n in enumerate(held.rest))
 
 
 def _fits_otherwise(demand: Demand, held: Placement, free: Sequence[FreeNode]) -> bool:

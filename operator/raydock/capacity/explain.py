@@ -1,10 +1,12 @@
 """Why a demand does not fit, for people and as codes."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 from raydock.capacity.demand import PodShape
 from raydock.capacity.nodes import FreeNode, refusal
+from raydock.capacity.pack import Placement
 from raydock.capacity.verdict import Code
 from raydock.facts.quantity import cpu_text, memory_about
 from raydock.facts.room import Room
@@ -24,19 +26,20 @@ def room_text(room: Room, *, up: bool = False) -> str:
     return ", ".join(parts)
 
 
-def pods_text(shape: PodShape, count: int | None = None) -> str:
+def pods_text(shape: PodShape) -> str:
     """`3 worker pods of 2 CPU, 4Gi memory`."""
-    n = shape.count if count is None else count
     of = room_text(shape.requests, up=True)
-    return f"{n} {shape.name} pod{'' if n == 1 else 's'}{' of ' if of else ''}{of}"
+    return f"{_pods(shape.name, shape.count)} of {of}" if of else _pods(shape.name, shape.count)
 
 
-def why_not(shape: PodShape, missing: int, rest: Sequence[FreeNode]) -> tuple[tuple[Code, ...], str]:
-    """Codes and a sentence on the `missing` pods of `shape` that found no room in `rest`."""
+def why_not(shape: PodShape, missing: int, found: Placement) -> tuple[tuple[Code, ...], str]:
+    """Codes and a sentence on the `missing` pods of `shape` that have no node in `found`."""
+    rest = found.rest
     if not rest:
         return (Code.NO_NODES,), f"needs {pods_text(shape)}; the cluster has no node"
-    fitting = shape.count - missing
-    needs = f"needs {pods_text(shape)}" + (f", of which {fitting} would fit" if fitting else "")
+    needs = f"needs {pods_text(shape)}{_beside(shape, found)}"
+    if missing < shape.count:
+        needs += f", of which {shape.count - missing} would fit"
     refused = [(free.node.name, why) for free in rest if (why := refusal(shape, free.node)) is not None]
     takers = [free for free in rest if refusal(shape, free.node) is None]
     if not takers:
@@ -44,10 +47,9 @@ def why_not(shape: PodShape, missing: int, rest: Sequence[FreeNode]) -> tuple[tu
     best = min(takers, key=lambda free: _lack(shape.requests, free))
     short = shape.requests.short_of(best.free)
     if short == Room():
-        return (
-            Code.UNSCHEDULABLE,
-        ), f"{needs}; node {best.node.name} runs as many pods as it may ({best.node.pods})"
-    free, lacking = room_text(_asked_of(best.free, shape.requests)) or "none", room_text(short, up=True)
+        why = f"node {best.node.name} runs {best.node.pods} pods already, as many as it may"
+        return (Code.UNSCHEDULABLE,), f"{needs}; {why}"
+    free, lacking = _free_text(best.free, shape.requests), room_text(short, up=True)
     message = f"{needs}; the largest free room is {free} on node {best.node.name}: {lacking} short"
     if not any(shape.requests.fits_in(free.node.allocatable) for free in takers):
         message += ", and no node is that large"
@@ -64,13 +66,28 @@ def _lack(asked: Room, free: FreeNode) -> tuple[float, float]:
     return missing if free.pods > 0 else float("inf"), -free.free.memory
 
 
-def _asked_of(free: Room, asked: Room) -> Room:
-    """The part of `free` whose resources `asked` names."""
-    return Room(
-        free.cpu_m if asked.cpu_m else 0,
-        free.memory if asked.memory else 0,
-        {name: n for name, n in free.extended.items() if asked.extended.get(name)},
-    )
+def _pods(name: str, count: int) -> str:
+    return f"{count} {name} pod{'' if count == 1 else 's'}"
+
+
+def _beside(shape: PodShape, found: Placement) -> str:
+    """The demand's other pods, which took room first."""
+    others: Counter[str] = Counter()
+    for placed in found.placed:
+        if placed.shape != shape:
+            others[placed.shape.name] += placed.count
+    return " beside " + " and ".join(_pods(name, n) for name, n in others.items()) if others else ""
+
+
+def _free_text(free: Room, asked: Room) -> str:
+    """Of each resource in `asked` what is free, none included."""
+    parts = []
+    if asked.cpu_m:
+        parts.append(f"{cpu_text(max(0, free.cpu_m))} CPU")
+    if asked.memory:
+        parts.append(f"{memory_about(max(0, free.memory))} memory")
+    parts += [f"{max(0, free.extended.get(name, 0))} {name}" for name in sorted(asked.extended)]
+    return ", ".join(parts)
 
 
 def _codes(asked: Room, short: Room, takers: Sequence[FreeNode]) -> tuple[Code, ...]:

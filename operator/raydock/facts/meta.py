@@ -13,13 +13,15 @@ _OURS: Final = ("raydock.io/", "ray.io/")
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """`metadata`, less what nobody here asks for."""
+    """`metadata`, less what nobody here asks for.
+
+    Without resourceVersion, so that two facts are equal when nothing that is kept has changed.
+    """
 
     namespace: str
     name: str
     uid: str
     generation: int
-    resource_version: str
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     """Those under `raydock.io/` and `ray.io/`."""
@@ -39,7 +41,6 @@ def meta(obj: Any) -> Meta:
         name=lenient.text(found.get("name")),
         uid=lenient.text(found.get("uid")),
         generation=lenient.number(found.get("generation")),
-        resource_version=lenient.text(found.get("resourceVersion")),
         labels=lenient.texts(found.get("labels")),
         annotations=our_annotations(found),
         owner_uid=lenient.text(owner.get("uid")),
