@@ -91,7 +91,7 @@ class Admitted:
         self._applied.pop(owner_uid, None)
 
     def reservations(self, children: Iterable[Meta]) -> list[Reservation]:
-        """What is promised beyond `children`: the metadata of our RayServices and RayJobs as watched.
+        """What is promised beyond `children`: our RayServices, RayJobs and RayClusters as watched.
 
         Promises whose child was seen end here: from now on `reserved` derives them.
         """

@@ -65,10 +65,11 @@ class Gate:
         }
         services = [ray_service(obj) for obj in ours["RayService"]]
         jobs = [ray_job(obj) for obj in ours["RayJob"]]
+        clusters = [ray_cluster(obj) for obj in ours["RayCluster"]]
         pods = self._store.all("Pod")
-        promised = reserved(services, jobs, [ray_cluster(obj) for obj in ours["RayCluster"]], pods)
-        seen = [*(service.meta for service in services), *(job.meta for job in jobs)]
-        promised += self._admitted.reservations(seen)
+        promised = reserved(services, jobs, clusters, pods)
+        # A job that grows writes to its RayCluster itself, so that one too ends a promise.
+        promised += self._admitted.reservations(child.meta for child in (*services, *jobs, *clusters))
         return check(demand, self._store.all("Node"), pods, promised, self._clock())
 
 
