@@ -11,7 +11,9 @@ import yaml
 from hack.node.layout import REPOSITORY
 from raydock.api import API_VERSION, KINDS
 
-PAGES: Final = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
+PAGES: Final = sorted(
+    path for folder in (".", "docs/**", "examples/**") for path in REPOSITORY.glob(f"{folder}/*.md")
+)
 DECISIONS: Final = sorted((REPOSITORY / "docs" / "adr").glob("[0-9]*.md"))
 LINK: Final = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)")
 FENCED_YAML: Final = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
