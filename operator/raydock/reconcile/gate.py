@@ -69,7 +69,8 @@ class Gate:
         pods = self._store.all("Pod")
         promised = reserved(services, jobs, clusters, pods)
         # A job that grows writes to its RayCluster itself, so that one too ends a promise.
-        promised += self._admitted.reservations(child.meta for child in (*services, *jobs, *clusters))
+        children = [*(s.meta for s in services), *(j.meta for j in jobs), *(c.meta for c in clusters)]
+        promised += self._admitted.reservations(children)
         return check(demand, self._store.all("Node"), pods, promised, self._clock())
 
 
