@@ -4,7 +4,6 @@ An object is kept whole, less what nobody reads, or as a frozen fact where a pro
 kind. Facts come in thousands (pods), whole objects in hundreds.
 """
 
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -84,8 +83,7 @@ class Store:
             return None
         projection = self._projections.get(kind)
         value = projection(obj) if projection else slim(obj)
-        labels = {sys.intern(k): v for k, v in (meta.get("labels") or {}).items()} if projection else None
-        shelf.set(place, _Entry(uid, version, owner_uid(meta), labels or value_labels(value), value))
+        shelf.set(place, _Entry(uid, version, owner_uid(meta), labels_of(value), value))
         old = before.value if before is not None else None
         return None if old is not None and _same(old, value) else Change(old, value)
 
@@ -175,10 +173,10 @@ def owner_uid(meta: Mapping[str, Any]) -> str:
     return ""
 
 
-def value_labels(value: Any) -> Mapping[str, str]:
-    """Labels of a slim object."""
-    labels: Mapping[str, str] = value["metadata"].get("labels") or {}
-    return labels
+def labels_of(value: Any) -> Mapping[str, str]:
+    """Labels of a slim object, or those that a fact keeps: they are not held twice."""
+    labels = value["metadata"].get("labels") if isinstance(value, dict) else getattr(value, "labels", None)
+    return labels or {}
 
 
 def _place(meta: Mapping[str, Any]) -> Place:
