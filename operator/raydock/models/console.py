@@ -7,6 +7,8 @@ of the container: that of the nearest ancestor process whose stdout is no file. 
 ancestors is worker, raylet (a file), `ray start` (the container's).
 """
 
+import builtins
+import inspect
 import io
 import logging
 import os
@@ -14,7 +16,7 @@ import stat
 import sys
 import threading
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 from typing_extensions import override
 
@@ -63,7 +65,27 @@ def install(deployment: str, who: str) -> None:
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
+    _restore_print()
     root.setLevel(os.environ.get(LEVEL_ENV, "INFO").upper())  # noqa: TID251 - a Ray worker has no settings.py
+
+
+def _restore_print() -> None:
+    """Undo Ray Serve's own print, which never reaches sys.stdout and breaks print(file=...).
+
+    Serve 2.60 sets it with RAY_SERVE_THROUGHPUT_OPTIMIZED (logging_utils.redirected_print); there, tracebacks
+    that logging formats come out as tuples.
+    """
+    if not inspect.isbuiltin(builtins.print):
+        builtins.print = _print
+
+
+def _print(
+    *objects: object, sep: str | None = " ", end: str | None = "\n", file: Any = None, flush: bool = False
+) -> None:
+    stream = sys.stdout if file is None else file
+    stream.write((" " if sep is None else sep).join(map(str, objects)) + ("\n" if end is None else end))
+    if flush:
+        stream.flush()
 
 
 def container_stdout(pid: int) -> int | None:

@@ -55,7 +55,7 @@ class Answer:
         """Take a message of the answer from the app."""
         if self.has_started:
             await self._send(message)
-        elif self._body is not None and self._body.is_too_long:
+        elif self.is_refused:
             return
         elif message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", ()), (DEPLOYMENT, self._deployment)]
@@ -68,11 +68,16 @@ class Answer:
         else:
             self._held.append(message)
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the body was cut, so that whatever the app says about it is not the answer."""
+        return self._body is not None and self._body.is_too_long and not self.has_started
+
     async def finish(self) -> None:
         """The app returned: send what was held back. Raises Refused where it gave no answer of its own."""
         if self.has_started:
             return
-        if self._body is not None and self._body.is_too_long:
+        if self.is_refused:
             raise Refused(Code.BODY_TOO_LARGE, "the request's body is too large")
         if not self._held:
             raise Refused(Code.MODEL_ERROR, "the model server gave no answer")

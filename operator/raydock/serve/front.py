@@ -135,6 +135,9 @@ class Front:
         except Refused:
             raise
         except Exception as exc:
+            if reply.is_refused:
+                await reply.finish()
+                return
             log.exception("request %s failed", head.request_id)
             if reply.has_started:
                 raise

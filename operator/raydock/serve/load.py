@@ -34,7 +34,7 @@ class Loaded:
 
     app: ASGIApp
     owner: Any
-    """What may have `reconfigure` and `check_health`: the user's object, or the app's or function's module."""
+    """What may have `reconfigure` and `check_health`: the user's object, or the module of an app."""
 
 
 async def load(
