@@ -1,0 +1,106 @@
+"""`python -m raydock.batch`: the entrypoint of a BatchJob's RayJob.
+
+Exit code 0 after success, 1 after a failure; whether another attempt may help stands in the failure, which
+goes to the operator as the last report and, as one marked line at the end of the log, into the Ray job's
+message.
+"""
+
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+from raydock.batch import driver, plan
+from raydock.batch.ledger import Ledger, drafts_dir
+from raydock.batch.owner import Owner
+from raydock.batch.report import Counts, Reporter
+from raydock.batch.storage import PosixStorage
+from raydock.batch.worker import Setting
+from raydock.errors import Terminal, Unfinished
+from raydock.models.entry import cut_traceback
+from raydock.reasons import Reason
+from raydock.remote.progress import ProgressClient
+from raydock.wire import failure as failure_line
+from raydock.wire.job import ATTEMPT_ENV, JobConfig
+from raydock.wire.ledger import JobName, Success
+from raydock.wire.paths import CLAIMS_DIR, JOB_FILE, TOKEN_FILE, claim_path
+from raydock.wire.progress import Failure
+from raydock.wire.record import loads
+
+log = logging.getLogger("raydock.batch")
+
+
+def main(job_file: str = JOB_FILE, claims_dir: str = CLAIMS_DIR, token_file: str = TOKEN_FILE) -> int:
+    """Run one attempt at the job of `job_file`; the exit code."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stdout)
+    config = loads(JobConfig, Path(job_file).read_bytes())
+    attempt = int(os.getenv(ATTEMPT_ENV, "1"))
+    signal.signal(signal.SIGTERM, _stop)
+    client = ProgressClient(config.report_url, token_file) if config.report_url else None
+    reporter = Reporter(client, log.warning)
+    counts = Counts(config, attempt)
+    failure: Failure | None = None
+    try:
+        counts.succeeded(config.output_uri, run(config, attempt, claims_dir, counts, reporter))
+    except Unfinished as exc:
+        failure = Failure(exc.reason.value, exc.message, final=isinstance(exc, Terminal))
+    except Exception as exc:
+        log.exception("the driver failed")
+        failure = Failure(Reason.JOB_FAILED.value, f"the driver failed:\n{cut_traceback(exc)}")
+    if failure is None:
+        log.info("published %s rows to %s", counts.report.rows_done, config.output_uri)
+    else:
+        counts.failed(failure)
+        log.error("%s: %s", failure.reason, failure.message)
+    if not reporter.tell_last(counts.report):
+        log.warning("the operator did not take the last report")
+    if failure is not None:
+        # Last, and again after all else: Ray keeps the end of the log only.
+        sys.stdout.write(failure_line.line(failure) + "\n")
+        sys.stdout.flush()
+    return 0 if failure is None else 1
+
+
+def run(config: JobConfig, attempt: int, claims_dir: str, counts: Counts, reporter: Reporter) -> Success:
+    """What the job of `config` published. Raises Unfinished."""
+    job = JobName(config.namespace, config.name, config.uid)
+    storage = PosixStorage(_output_path(config, claims_dir), drafts_dir(config.uid))
+    owner = Owner(storage, job, time.sleep)
+
+    def shards(made: plan.Plan, missing: Any) -> Any:
+        from raydock.batch import engine  # noqa: PLC0415 - seconds of imports that a refused job need not wait for
+
+        log.info("%s rows in %s shards, %s of them to do", made.rows, len(made.shards), len(missing))
+        return engine.run(Setting(config, attempt, made.columns, claims_dir, storage), missing)
+
+    steps = driver.Steps(
+        propose_plan=lambda: plan.make(config, claims_dir),
+        check_plan=lambda made: plan.refuse_changed_files(made, claims_dir),
+        run=shards,
+        tell=reporter.tell,
+    )
+    try:
+        return driver.run(Ledger(storage, job), owner, counts, steps)
+    except (Terminal, SystemExit):
+        owner.release()
+        raise
+
+
+def _output_path(config: JobConfig, claims_dir: str) -> str:
+    try:
+        return claim_path(config.output_uri, claims_dir)
+    except ValueError as exc:
+        raise Terminal(
+            Reason.INVALID_SPEC, f"cannot write to output.uri {config.output_uri}: {exc}"
+        ) from None
+
+
+def _stop(*_: object) -> NoReturn:
+    raise SystemExit(143)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""One attempt at a job, top to bottom. Safe to be killed anywhere, to run again, and to run twice at once."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from raydock.batch.ledger import Ledger
+from raydock.batch.owner import BEAT_S, Owner
+from raydock.batch.plan import Plan, Shard
+from raydock.batch.report import Counts
+from raydock.errors import Terminal
+from raydock.reasons import Reason
+from raydock.wire.ledger import CommitRecord, Success
+from raydock.wire.progress import Report
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What the driver has done by others."""
+
+    propose_plan: Callable[[], Plan]
+    """Raises Terminal(INPUT_INVALID)."""
+    check_plan: Callable[[Plan], None]
+    """Raises Terminal(INPUT_CHANGED)."""
+    run: Callable[[Plan, Sequence[Shard]], Iterator[CommitRecord | None]]
+    """Commits the shards; None comes when a model is loaded."""
+    tell: Callable[[Report], None]
+    """Takes the report each time it changes."""
+
+
+def run(ledger: Ledger, owner: Owner, counts: Counts, steps: Steps) -> Success:
+    """What this job published, now or in an earlier attempt. Raises Unfinished."""
+    try:
+        success = ledger.finished() or _run(ledger, owner, counts, steps)
+    except Exception:
+        # Another driver of this job may have come to the end meanwhile, and taken the staging folder away.
+        finished = ledger.finished()
+        if finished is None:
+            raise
+        success = finished
+    ledger.clean()
+    return success
+
+
+def _run(ledger: Ledger, owner: Owner, counts: Counts, steps: Steps) -> Success:
+    ledger.refuse_foreign_files()
+    plan = ledger.plan() or steps.propose_plan()
+    steps.check_plan(plan)
+    ledger.open()
+    owner.acquire()
+    ledger.refuse_foreign_files()
+    plan = ledger.agree(plan)
+    committed = ledger.records()
+    counts.planned(plan.rows, len(plan.shards), list(committed.values()))
+    steps.tell(counts.report)
+    with _Beating(owner) as beating:
+        for record in steps.run(plan, [shard for shard in plan.shards if shard.index not in committed]):
+            beating.refuse_lost_output()
+            if record is None:
+                counts.loaded()
+            else:
+                counts.committed(record)
+            steps.tell(counts.report)
+        counts.publishing()
+        steps.tell(counts.report)
+        return ledger.publish(plan, _now)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")  # noqa: TID251 - the one clock here
+
+
+class _Beating:
+    """Shows from a thread that the job lives, as long as the block lasts."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._ended = threading.Event()
+        self._lost = False
+
+    def __enter__(self) -> "_Beating":
+        threading.Thread(target=self._beat, name="owner", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+
+    def refuse_lost_output(self) -> None:
+        """Raises Terminal(OUTPUT_NOT_EMPTY) when another job took the output over."""
+        if self._lost:
+            raise Terminal(
+                Reason.OUTPUT_NOT_EMPTY,
+                "another job took this output over while this one did not run: give it another output.uri",
+            )
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT_S):
+            try:
+                self._lost = not self._owner.beat()
+            except OSError:
+                continue  # a storage that stalls now may answer at the next beat

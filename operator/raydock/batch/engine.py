@@ -1,0 +1,79 @@
+"""Ray Data as the engine: it places workers, hands out shard descriptors, and replaces workers that die.
+
+What goes through it is one small row for a shard: no row of the input or output crosses the object store.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import ray
+
+from raydock.batch.plan import Shard
+from raydock.batch.worker import LOAD, Outcome, Setting, Worker
+from raydock.errors import Retry, Terminal
+from raydock.reasons import Reason
+from raydock.wire.ledger import CommitRecord
+from raydock.wire.record import dumps, loads
+
+WORKER_RESTARTS: Final = 3
+"""How often a worker that died is started again: a shard that kills its worker each time must not run for ever."""
+_REASONS: Final = {reason.value: reason for reason in Reason}
+MODEL_LOADED: Final = None
+"""Comes before the first record: a worker holds the model."""
+
+
+def run(setting: Setting, shards: Sequence[Shard]) -> Iterator[CommitRecord | None]:
+    """Commit `shards`; yields each one's record as it comes, and MODEL_LOADED once.
+
+    Raises Terminal or Retry with what a worker said, Retry(JOB_FAILED) when workers die.
+    """
+    if not shards:
+        return
+    _connect()
+    rows = [{"shard": dumps(shard)} for shard in (LOAD, *shards)]
+    workers = min(max(1, setting.config.workers_max), len(shards))
+    outcomes = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+        Worker,
+        batch_size=1,
+        fn_constructor_args=(setting,),
+        # All are asked for at once; the first one to be placed begins.
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers),
+        num_cpus=setting.config.worker_cpus,
+        num_gpus=setting.config.worker_gpus or None,
+        max_restarts=WORKER_RESTARTS,
+        max_task_retries=WORKER_RESTARTS,
+    )
+    try:
+        batches: Iterator[Any] = iter(
+            outcomes.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+        )
+        for batch in batches:
+            for text in batch.column("outcome").to_pylist():
+                yield _record(loads(Outcome, text))
+    except ray.exceptions.RayError as exc:
+        raise Retry(Reason.JOB_FAILED, f"a worker of the job died: {_first_line(exc)}") from exc
+
+
+def _record(outcome: Outcome) -> CommitRecord | None:
+    if outcome.failure is not None:
+        reason = _REASONS.get(outcome.failure.reason, Reason.JOB_FAILED)
+        raise (Terminal if outcome.failure.final else Retry)(reason, outcome.failure.message)
+    return outcome.record
+
+
+def _connect() -> None:
+    """Join the job's cluster. No progress bars and no plan in the job's log: its end is what a user reads when the job failed."""
+    if not ray.is_initialized():
+        ray.init(logging_level=logging.WARNING)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    # A shard may take hours, and the job has a deadline of its own.
+    context.execution_no_progress_timeout_s = -1
+    context.wait_for_min_actors_s = -1
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+
+
+def _first_line(exc: Any) -> str:
+    return str(exc).strip().partition("\n")[0][:300]

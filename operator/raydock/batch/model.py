@@ -1,0 +1,96 @@
+"""From `server.importPath` to the function that predicts a batch."""
+
+import asyncio
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+
+from raydock.batch.convert import Form, Unconvertible, form_of, to_arrow, to_form
+from raydock.models.entry import LoadFailed, cut_traceback, load_attribute
+from raydock.models.prepare import prepare
+from raydock.reasons import Reason
+from raydock.wire.job import JobConfig
+from raydock.wire.paths import MODEL_PATH_ENV
+
+HOW: Final = "a batch job calls predict(batch): define it in the class that importPath names, or beside the application"
+"""End of the messages about a model that cannot be used in a batch."""
+
+
+class Predictor:
+    """A loaded model: Arrow in, Arrow out."""
+
+    def __init__(self, predict: Callable[[Any], Any], form: Form) -> None:
+        self._predict = predict
+        self._form = form
+        self._runner = asyncio.Runner() if inspect.iscoroutinefunction(predict) else None
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.Table:
+        """What the model says about `batch`. Raises what predict() raises, and convert.Unconvertible."""
+        answer = self._predict(to_form(batch, self._form))
+        if self._runner is not None:
+            answer = self._runner.run(answer)
+        return to_arrow(answer)
+
+
+def load(config: JobConfig) -> Predictor:
+    """Fetch the model, import the user's code and hand it `params`. Raises LoadFailed."""
+    path = prepare(config.model_uri, config.model_sha256)
+    if path is not None:
+        os.environ[MODEL_PATH_ENV] = str(path)  # noqa: TID251 - this process's own, for the user's code
+    found = load_attribute(config.import_path)
+    module = sys.modules[config.import_path.partition(":")[0]]
+    try:
+        predict, reconfigure = _entries(found, module)
+        if config.params:
+            _hand_over(config.params, reconfigure)
+    except (LoadFailed, SystemExit):
+        raise
+    except Exception as exc:
+        said = f"{config.import_path} failed while it was set up:\n{cut_traceback(exc)}"
+        raise LoadFailed(Reason.MODEL_LOAD_FAILED, said) from exc
+    try:
+        return Predictor(predict, form_of(predict))
+    except Unconvertible as exc:
+        raise LoadFailed(Reason.INVALID_SPEC, str(exc)) from exc
+
+
+def _entries(found: Any, module: Any) -> tuple[Callable[[Any], Any], Any]:
+    """predict() and, where there is one, reconfigure(), for what an import path named."""
+    if inspect.isclass(found) and hasattr(found, "predict"):
+        instance: Any = found()
+        return instance.predict, getattr(instance, "reconfigure", None)
+    if inspect.isroutine(found) and not _builds_an_application(found):
+        return found, getattr(module, "reconfigure", None)
+    beside = getattr(module, "predict", None)
+    if callable(beside):
+        return beside, getattr(module, "reconfigure", None)
+    bound = getattr(found, "_bound_deployment", None)  # a Ray Serve application
+    if bound is not None and hasattr(bound.func_or_class, "predict"):
+        instance = bound.func_or_class(*bound.init_args, **bound.init_kwargs)
+        return instance.predict, getattr(instance, "reconfigure", None)
+    raise LoadFailed(Reason.IMPORT_FAILED, f"{module.__name__} has no predict(): {HOW}")
+
+
+def _builds_an_application(function: Callable[..., Any]) -> bool:
+    annotation = inspect.signature(function).return_annotation
+    name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    return name.rpartition(".")[2] == "Application"
+
+
+def _hand_over(params: Mapping[str, Any], reconfigure: Any) -> None:
+    if reconfigure is None:
+        raise LoadFailed(
+            Reason.INVALID_SPEC,
+            "the model takes no params: define reconfigure(params), or take spec.params out",
+        )
+    answer = reconfigure(dict(params))
+    if inspect.isawaitable(answer):
+        asyncio.run(_wait(answer))
+
+
+async def _wait(answer: Any) -> None:
+    await answer

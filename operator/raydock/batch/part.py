@@ -1,0 +1,127 @@
+"""One Parquet file of the output: written while the model works, summed while written."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from typing_extensions import Self
+
+from raydock.batch.convert import Unconvertible
+
+GROUP_ROWS: Final = 131_072
+"""Rows of a row group: enough for readers to work in parallel and to skip, small enough to hold in memory."""
+GROUP_BYTES: Final = 64 << 20
+"""Bytes of a row group before encoding, for wide rows."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A finished file."""
+
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class PartWriter:
+    """Writes tables of equal columns into one file that `open_file` makes, in row groups of useful size.
+
+    The types of the columns are known once no column is all null; a later table may widen one (integers, then
+    floats), up to the first row group. Raises Unconvertible where tables do not fit together.
+    """
+
+    def __init__(self, open_file: Callable[[], BinaryIO]) -> None:
+        self._file = open_file()
+        self._sum = _Summed(self._file)
+        self._parquet: pq.ParquetWriter | None = None
+        self._schema: pa.Schema | None = None
+        self._waiting: list[pa.Table] = []
+        self._rows = 0
+
+    def write(self, table: pa.Table) -> None:
+        """Append `table`."""
+        self._schema = table.schema if self._schema is None else self._widened(table.schema)
+        self._waiting.append(table)
+        self._rows += table.num_rows
+        rows = sum(t.num_rows for t in self._waiting)
+        if rows >= GROUP_ROWS or sum(t.nbytes for t in self._waiting) >= GROUP_BYTES:
+            self._flush()
+
+    def close(self) -> Written:
+        """End the file, durably."""
+        self._flush()
+        if self._parquet is not None:
+            self._parquet.close()
+        self._file.close()
+        return Written(self._rows, self._sum.bytes, self._sum.digest.hexdigest())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def _widened(self, schema: pa.Schema) -> pa.Schema:
+        if self._schema == schema:
+            return schema
+        assert self._schema is not None  # noqa: S101 - only called once there is one
+        if set(self._schema.names) != set(schema.names):
+            differ = sorted(set(self._schema.names) ^ set(schema.names))
+            raise Unconvertible(f"predict() returned column {differ[0]!r} for some batches only")
+        try:
+            wide = pa.unify_schemas([self._schema, schema], promote_options="permissive")
+        except pa.ArrowException as exc:
+            raise Unconvertible(f"predict() returned a column with different types: {exc}") from exc
+        if self._parquet is not None and wide != self._parquet.schema:
+            narrow = next(f for f in self._parquet.schema if wide.field(f.name).type != f.type)
+            raise Unconvertible(
+                f"predict() returned column {narrow.name!r} as {narrow.type} first and as "
+                f"{schema.field(narrow.name).type} later: return one type for all rows"
+            )
+        return wide
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        if self._parquet is None:
+            self._parquet = pq.ParquetWriter(self._sum, self._schema)
+        tables = [table.select(self._schema.names).cast(self._schema) for table in self._waiting]  # type: ignore[union-attr]  # set by write
+        self._parquet.write_table(pa.concat_tables(tables).combine_chunks(), row_group_size=GROUP_ROWS)
+        self._waiting = []
+
+
+class _Summed:
+    """A file to write to that sums what goes through it; Parquet writes from the beginning to the end, never back."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+        self.bytes = 0
+
+    def write(self, data: Any) -> int:
+        self.digest.update(data)
+        self.bytes += len(data)
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        return self.bytes
+
+    def flush(self) -> None:
+        """Nothing waits here: the file syncs when it is closed."""
+
+    def writable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """The file is closed by its owner."""

@@ -1,0 +1,165 @@
+"""How far the job is: counted from the ledger, told to the operator, at most once a second.
+
+Telling must never hold up or fail the job: a thread sends the latest report, and whatever goes wrong there is
+tried again with the next one. Only the last report is waited for, since nobody can ask for it afterwards.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from raydock.remote.progress import Unreachable
+from raydock.wire.job import JobConfig
+from raydock.wire.ledger import CommitRecord, Success
+from raydock.wire.progress import Failure, Output, Report
+
+EVERY_S: Final = 1.0
+RETRY_MAX_S: Final = 15.0
+"""Longest pause between two tries at a report that was not taken."""
+LAST_REPORT_S: Final = 600.0
+"""How long the driver stays for its last report: longer than an operator is away while it is upgraded."""
+TAKEN: Final = 204
+GONE: Final = frozenset({404, 410})
+"""The job is no more: nobody waits for its reports."""
+
+
+class Client(Protocol):
+    """What sends a report; see remote.progress.ProgressClient."""
+
+    def post(self, report: Report) -> int:
+        """HTTP status of the answer. Raises Unreachable."""
+
+
+class Counts:
+    """The report of an attempt, as records come in. `clock` counts seconds."""
+
+    def __init__(self, config: JobConfig, attempt: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = 0.0
+        self._rows_before = 0
+        self._seen: set[int] = set()
+        self.report = Report(config.namespace, config.name, config.uid, attempt, "model_load", 0)
+
+    def planned(self, rows: int, shards: int, committed: list[CommitRecord]) -> None:
+        """What there is to do, and what earlier attempts did."""
+        self.report = replace(self.report, rows_total=rows, shards_total=shards)
+        for record in committed:
+            self._add(record)
+        self._rows_before = self.report.rows_done
+
+    def loaded(self) -> None:
+        """A worker holds the model: rows are predicted from now on."""
+        self._began = self._clock()
+        self.report = replace(self.report, category="inference")
+
+    def committed(self, record: CommitRecord) -> None:
+        """One more shard is in the ledger."""
+        self._add(record)
+        done, total = self.report.rows_done, self.report.rows_total
+        per_second = (done - self._rows_before) / max(self._clock() - self._began, 0.001)
+        eta_seconds = round((total - done) / per_second) if per_second else None
+        self.report = replace(self.report, rows_per_second=round(per_second), eta_seconds=eta_seconds)
+
+    def publishing(self) -> None:
+        """Every shard is committed."""
+        self.report = replace(self.report, category="postprocess", eta_seconds=None)
+
+    def succeeded(self, uri: str, success: Success) -> None:
+        """`_SUCCESS` is there."""
+        size = sum(file.bytes for file in success.files)
+        output = Output(uri, success.rows, size, len(success.files), success.failed_rows)
+        done = success.input.rows
+        shards = len(success.files)
+        self.report = replace(
+            self.report,
+            category="postprocess",
+            percent=100,
+            rows_done=done,
+            rows_total=done,
+            rows_failed=success.failed_rows,
+            shards_done=shards,
+            shards_total=shards,
+            output=output,
+        )
+
+    def failed(self, failure: Failure) -> None:
+        """This attempt gave up."""
+        self.report = replace(self.report, eta_seconds=None, failure=failure)
+
+    def _add(self, record: CommitRecord) -> None:
+        if record.shard in self._seen:
+            return
+        self._seen.add(record.shard)
+        done = self.report.rows_done + record.rows + record.failed_rows
+        self.report = replace(
+            self.report,
+            rows_done=done,
+            rows_failed=self.report.rows_failed + record.failed_rows,
+            shards_done=len(self._seen),
+            # 100 is for an output that is published.
+            percent=min(99, 100 * done // max(1, self.report.rows_total)),
+        )
+
+
+@dataclass(frozen=True)
+class _Told:
+    report: Report | None
+    taken: bool
+
+
+class Reporter:
+    """Sends the latest report in a thread. Without a client nobody listens, and every report counts as taken."""
+
+    def __init__(self, client: Client | None, say: Callable[[str], None]) -> None:
+        self._client = client
+        self._say = say
+        self._changed = threading.Condition()
+        self._latest: Report | None = None
+        self._told = _Told(None, taken=True)
+        if client is not None:
+            threading.Thread(target=self._send_for_ever, name="progress", daemon=True).start()
+
+    def tell(self, report: Report) -> None:
+        """Have `report` sent soon, unless a later one comes first. Returns at once."""
+        with self._changed:
+            self._latest = report
+            self._changed.notify_all()
+
+    def tell_last(self, report: Report, within_s: float = LAST_REPORT_S) -> bool:
+        """Send `report` and wait until it was taken; False after `within_s` seconds, or when the job is gone."""
+        if self._client is None:
+            return True
+        self.tell(report)
+        with self._changed:
+            self._changed.wait_for(lambda: self._told.report == report, within_s)
+            return self._told.report == report and self._told.taken
+
+    def _send_for_ever(self) -> None:
+        pause_s = EVERY_S
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._latest != self._told.report)
+                report = self._latest
+            assert report is not None  # noqa: S101 - differs from what was told, so there is one
+            trouble, gone = self._send(report)
+            with self._changed:
+                if trouble is None or gone:
+                    self._told = _Told(report, taken=not gone)
+                    self._changed.notify_all()
+            if trouble is not None:
+                self._say(f"progress report not taken: {trouble}")
+            pause_s = EVERY_S if trouble is None else min(2 * pause_s, RETRY_MAX_S)
+            time.sleep(pause_s)
+
+    def _send(self, report: Report) -> tuple[str | None, bool]:
+        """What went wrong, None when the report was taken; and whether the job is gone."""
+        assert self._client is not None  # noqa: S101 - the thread only runs with one
+        try:
+            status = self._client.post(report)
+        except Unreachable as exc:
+            return f"operator unreachable ({exc})", False
+        except Exception as exc:  # noqa: BLE001 - telling must never end, whatever goes wrong
+            return f"{type(exc).__name__}", False
+        return (None, False) if status == TAKEN else (f"HTTP {status}", status in GONE)

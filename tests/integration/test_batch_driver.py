@@ -1,0 +1,218 @@
+"""The batch driver on real Ray: a process like the RayJob's entrypoint, killed and run again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+import ray
+
+from raydock.batch.verify import verify
+from raydock.reasons import Reason
+from raydock.wire import failure
+from raydock.wire.job import JobConfig, TablesInput
+from raydock.wire.record import dumps
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+
+ROWS = 1_000_000
+MODELS = """
+import os, pathlib, time
+import pandas, pyarrow as pa, pyarrow.compute as pc
+
+SIDE = pathlib.Path(os.environ["RAYDOCK_TEST_SIDE"])
+
+def double(batch: pa.Table) -> pa.Table:
+    return pa.table({"y": pc.multiply(batch["x"], 2.0)})
+
+def slow(batch: pa.Table) -> pa.Table:
+    with (SIDE / f"{os.getpid()}").open("a") as file:
+        file.write(f"{batch['id'][0].as_py()}\\n")
+    time.sleep(0.02)
+    return double(batch)
+
+def broken(batch: pandas.DataFrame) -> pandas.DataFrame:
+    return batch[["nowhere"]]
+"""
+DRIVE = "import sys; from raydock.batch.__main__ import main; sys.exit(main(*sys.argv[1:]))"
+
+
+@pytest.fixture(scope="module")
+def side(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("side")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, side: Path) -> Iterator[str]:
+    """A Ray cluster of 2 CPUs whose workers find the models; its address."""
+    code = tmp_path_factory.mktemp("code")
+    (code / "models_under_test.py").write_text(MODELS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{code}:{os.getenv('PYTHONPATH', '')}:operator")
+        patch.setenv("RAYDOCK_TEST_SIDE", str(side))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        found = ray.init(
+            address="local", num_cpus=2, object_store_memory=100_000_000, include_dashboard=False, log_to_driver=False
+        )
+        yield str(found.address_info["gcs_address"])
+        ray.shutdown()
+
+
+@pytest.fixture
+def claims(tmp_path: Path) -> Path:
+    """Claims with a table of ROWS rows in four files."""
+    table = tmp_path / "data" / "table"
+    table.mkdir(parents=True)
+    for number in range(4):
+        ids = np.arange(ROWS // 4) + number * ROWS // 4
+        pq.write_table(pa.table({"id": ids, "x": ids / 7}), table / f"{number}.parquet", row_group_size=50_000)
+    return tmp_path
+
+
+@pytest.fixture
+def job() -> JobConfig:
+    return JobConfig(
+        namespace="demo",
+        name="score",
+        uid="3f2a9c01-0000-4000-8000-000000000001",
+        import_path="models_under_test:double",
+        tables=TablesInput(("pvc://data/table/",)),
+        output_uri="pvc://data/out/",
+        carry=("id",),
+        max_batch_rows=4096,
+        workers_max=2,
+        max_rows_per_file=50_000,
+    )
+
+
+def start(job: JobConfig, claims: Path, cluster: str, attempt: int = 1) -> subprocess.Popen[str]:
+    file = claims / f"job-{job.uid}.json"
+    file.write_text(dumps(job))
+    environment = {**os.environ, "RAY_ADDRESS": cluster, "RAYDOCK_ATTEMPT": str(attempt)}  # noqa: TID251 - a child's
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVE, str(file), str(claims), "no-token"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(driver: subprocess.Popen[str]) -> tuple[int, str]:
+    said, _ = driver.communicate(timeout=200)
+    return driver.returncode, said
+
+
+def failure_of(driver: subprocess.Popen[str]) -> tuple[int, str, str, bool]:
+    code, said = finish(driver)
+    found = failure.find(said)
+    assert found is not None, said
+    return code, found.reason, found.message, found.final
+
+
+def output_of(claims: Path) -> pa.Table:
+    out = claims / "data" / "out"
+    assert verify(out) == []
+    assert sorted(path.name for path in out.iterdir() if not path.name.startswith("part-")) == ["_SUCCESS"]
+    names = [file["path"] for file in json.loads((out / "_SUCCESS").read_text())["files"]]
+    assert sorted(path.name for path in out.glob("part-*")) == sorted(names)
+    return pa.concat_tables(pq.read_table(out / name) for name in names)
+
+
+def assert_exact(got: pa.Table) -> None:
+    """The rows of the input in its order, with the model's answers."""
+    ids = np.arange(ROWS)
+    assert got.column_names == ["id", "y"]
+    assert np.array_equal(got["id"].to_numpy(), ids)
+    assert np.array_equal(got["y"].to_numpy(), ids / 7 * 2)
+
+
+def committed(claims: Path) -> int:
+    return len(list((claims / "data" / "out" / "_staging").glob("*/ledger/*.json")))
+
+
+def test_a_million_rows_equal_direct_prediction(job: JobConfig, claims: Path, cluster: str) -> None:
+    began = time.monotonic()
+    code, said = finish(start(job, claims, cluster))
+    print(f"driver: {time.monotonic() - began:.1f} s")
+    assert code == 0, said
+    assert_exact(output_of(claims))
+
+
+def test_a_killed_driver_is_carried_on_without_computing_twice(
+    job: JobConfig, claims: Path, cluster: str, side: Path
+) -> None:
+    job = replace(job, import_path="models_under_test:slow")
+    driver = start(job, claims, cluster)
+    while committed(claims) < 10 and driver.poll() is None:
+        time.sleep(0.05)
+    driver.send_signal(signal.SIGKILL)
+    finish(driver)
+    time.sleep(2)  # workers of a dead driver live on for a moment, and may commit what they began
+    done = committed(claims)
+    assert 10 <= done < 20
+    for file in side.iterdir():
+        file.unlink()
+    code, said = finish(start(job, claims, cluster, attempt=2))
+    assert code == 0, said
+    assert_exact(output_of(claims))
+    firsts = sorted(int(line) for file in side.iterdir() for line in file.read_text().split())
+    assert len({first // 50_000 for first in firsts}) == 20 - done
+    assert len(firsts) == len(set(firsts))
+
+
+def test_two_drivers_at_once_publish_one_output(job: JobConfig, claims: Path, cluster: str) -> None:
+    drivers = [start(job, claims, cluster), start(job, claims, cluster)]
+    ended = [finish(driver) for driver in drivers]
+    assert [code for code, _ in ended] == [0, 0], ended
+    assert_exact(output_of(claims))
+
+
+def test_a_model_that_raises_is_retried_with_its_traceback(job: JobConfig, claims: Path, cluster: str) ->
+None:
+    code, reason, message, final = failure_of(start(replace(job, import_path="models_under_test:broken"), claims, cluster))
+    assert (code, reason, final) == (1, Reason.PREDICT_FAILED.value, False)
+    assert 'return batch[["nowhere"]]' in message
+    assert not list((claims / "data" / "out").glob("part-*"))
+
+
+def test_code_that_cannot_be_imported_fails_at_once(job: JobConfig, claims: Path, cluster: str) -> None:
+    code, reason, message, final = failure_of(start(replace(job, import_path="nowhere:predict"), claims, cluster))
+    assert (code, reason, final) == (1, Reason.IMPORT_FAILED.value, True)
+    assert "No module named 'nowhere'" in message
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        pytest.param({"carry": ("key",)}, "column 'key' is missing in data/table/0.parquet; it has id, x", id="no such column"),
+        pytest.param({"tables": TablesInput(("pvc://data/none/",))}, "pvc://data/none/ does not exist", id="no such folder"),
+    ],
+)
+def test_an_unusable_input_writes_nothing(
+    job: JobConfig, claims: Path, cluster: str, change: dict[str, object], told: str
+) -> None:
+    code, reason, message, final = failure_of(start(replace(job, **change), claims, cluster))  # type: ignore[arg-type]  # by name
+    assert (code, reason, final) == (1, Reason.INPUT_INVALID.value, True)
+    assert told in message
+    assert not (claims / "data" / "out").exists()
+
+
+def test_an_output_that_holds_something_is_refused(job: JobConfig, claims: Path, cluster: str) -> None:
+    out = claims / "data" / "out"
+    out.mkdir()
+    (out / "precious.parquet").write_bytes(b"")
+    code, reason, message, final = failure_of(start(job, claims, cluster))
+    assert (code, reason, final) == (1, Reason.OUTPUT_NOT_EMPTY.value, True)
+    assert "precious.parquet" in message
+    assert [path.name for path in out.iterdir()] == ["precious.parquet"]
