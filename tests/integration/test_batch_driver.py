@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import ray
@@ -61,8 +61,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, side: Path) -> Iterator[st
         patch.setenv("PYTHONPATH", f"{code}:{os.getenv('PYTHONPATH', '')}:operator")
         patch.setenv("RAYDOCK_TEST_SIDE", str(side))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        found = ray.init(
-            address="local", num_cpus=2, object_store_memory=100_000_000, include_dashboard=False, log_to_driver=False
+        patch.setenv("RAY_AUTH_MODE", "disabled")  # else Ray writes a token into the home folder
+        found: Any = ray.init(
+            address="local",
+            num_cpus=2,
+            object_store_memory=100_000_000,
+            include_dashboard=False,
+            log_to_driver=False,
         )
         yield str(found.address_info["gcs_address"])
         ray.shutdown()
@@ -75,7 +80,8 @@ def claims(tmp_path: Path) -> Path:
     table.mkdir(parents=True)
     for number in range(4):
         ids = np.arange(ROWS // 4) + number * ROWS // 4
-        pq.write_table(pa.table({"id": ids, "x": ids / 7}), table / f"{number}.parquet", row_group_size=50_000)
+        rows = pa.table({"id": ids, "x": ids / 7})
+        pq.write_table(rows, table / f"{number}.parquet", row_group_size=50_000)
     return tmp_path
 
 
@@ -178,16 +184,19 @@ def test_two_drivers_at_once_publish_one_output(job: JobConfig, claims: Path, cl
     assert_exact(output_of(claims))
 
 
-def test_a_model_that_raises_is_retried_with_its_traceback(job: JobConfig, claims: Path, cluster: str) ->
-None:
-    code, reason, message, final = failure_of(start(replace(job, import_path="models_under_test:broken"), claims, cluster))
+def test_a_model_that_raises_is_retried_with_its_traceback(
+    job: JobConfig, claims: Path, cluster: str
+) -> None:
+    job = replace(job, import_path="models_under_test:broken")
+    code, reason, message, final = failure_of(start(job, claims, cluster))
     assert (code, reason, final) == (1, Reason.PREDICT_FAILED.value, False)
     assert 'return batch[["nowhere"]]' in message
     assert not list((claims / "data" / "out").glob("part-*"))
 
 
 def test_code_that_cannot_be_imported_fails_at_once(job: JobConfig, claims: Path, cluster: str) -> None:
-    code, reason, message, final = failure_of(start(replace(job, import_path="nowhere:predict"), claims, cluster))
+    job = replace(job, import_path="nowhere:predict")
+    code, reason, message, final = failure_of(start(job, claims, cluster))
     assert (code, reason, final) == (1, Reason.IMPORT_FAILED.value, True)
     assert "No module named 'nowhere'" in message
 
@@ -195,8 +204,16 @@ def test_code_that_cannot_be_imported_fails_at_once(job: JobConfig, claims: Path
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        pytest.param({"carry": ("key",)}, "column 'key' is missing in data/table/0.parquet; it has id, x", id="no such column"),
-        pytest.param({"tables": TablesInput(("pvc://data/none/",))}, "pvc://data/none/ does not exist", id="no such folder"),
+        pytest.param(
+            {"carry": ("key",)},
+            "column 'key' is missing in data/table/0.parquet; it has id, x",
+            id="no such column",
+        ),
+        pytest.param(
+            {"tables": TablesInput(("pvc://data/none/",))},
+            "pvc://data/none/ does not exist",
+            id="no such folder",
+        ),
     ],
 )
 def test_an_unusable_input_writes_nothing(

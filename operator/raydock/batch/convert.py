@@ -80,7 +80,7 @@ def _form_by_name(annotation: str) -> Form | None:
 
 
 def to_form(batch: pa.RecordBatch, form: Form) -> Any:
-    """`batch` as predict() takes it. In pandas and NumPy a null of an integer column is NaN, as in their own readers."""
+    """`batch` as predict() takes it; in pandas and NumPy a null of an integer column is NaN."""
     match form:
         case Form.PANDAS:
             return batch.to_pandas()

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
 from raydock.batch.ledger import Ledger
 from raydock.batch.owner import BEAT_S, Owner
@@ -79,7 +80,7 @@ class _Beating:
         self._ended = threading.Event()
         self._lost = False
 
-    def __enter__(self) -> "_Beating":
+    def __enter__(self) -> Self:
         threading.Thread(target=self._beat, name="owner", daemon=True).start()
         return self
 

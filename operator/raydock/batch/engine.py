@@ -17,7 +17,7 @@ from raydock.wire.ledger import CommitRecord
 from raydock.wire.record import dumps, loads
 
 WORKER_RESTARTS: Final = 3
-"""How often a worker that died is started again: a shard that kills its worker each time must not run for ever."""
+"""How often a worker that died is started again: a shard that kills each worker must not run for ever."""
 _REASONS: Final = {reason.value: reason for reason in Reason}
 MODEL_LOADED: Final = None
 """Comes before the first record: a worker holds the model."""
@@ -63,7 +63,10 @@ def _record(outcome: Outcome) -> CommitRecord | None:
 
 
 def _connect() -> None:
-    """Join the job's cluster. No progress bars and no plan in the job's log: its end is what a user reads when the job failed."""
+    """Join the job's cluster.
+
+    No progress bars and no plan in the log: its end is what a user reads when the job failed.
+    """
     if not ray.is_initialized():
         ray.init(logging_level=logging.WARNING)
     context = ray.data.DataContext.get_current()

@@ -1,11 +1,13 @@
 """The commit protocol: every row once in the output, whatever dies on the way and however many drivers run.
 
-    OUTPUT/_SUCCESS                          wire.ledger.Success: the output is whole (contracts/clouds.md
-    5.B) OUTPUT/part-<uid8>-<shard>.parquet       published data OUTPUT/_staging/owners/<n>.json
-    which job may work here (raydock.batch.owner) OUTPUT/_staging/publish.json             Publication: the
-    one decision of this output OUTPUT/_staging/<uid>/plan.json          Plan: the shards, written once
-    OUTPUT/_staging/<uid>/ledger/<shard>.json  CommitRecord: the first one counts OUTPUT/_staging/<uid>/data/
-    data files, one for each try at a shard OUTPUT/_staging/<uid>/tmp/               half-made files
+    OUTPUT/_SUCCESS                            wire.ledger.Success: the output is whole
+    OUTPUT/part-<uid8>-<shard>.parquet         published data
+    OUTPUT/_staging/owners/<n>.json            which job may work here (raydock.batch.owner)
+    OUTPUT/_staging/publish.json               Publication: the one decision of this output
+    OUTPUT/_staging/<uid>/plan.json            Plan: the shards, written once
+    OUTPUT/_staging/<uid>/ledger/<shard>.json  CommitRecord: the first one counts
+    OUTPUT/_staging/<uid>/data/                data files, one for each try at a shard
+    OUTPUT/_staging/<uid>/drafts/              half-made files
 
 Plan, record and decision are made by exclusive create (raydock.batch.storage), so each is what its first
 writer wrote, for everybody and for ever. What follows from a decision can be done again by anyone: link the
@@ -59,7 +61,7 @@ class Publication:
 
 def drafts_dir(uid: str) -> str:
     """Where a storage may keep half-made files of job `uid`, relative to the output."""
-    return f"{STAGING_DIR}/{uid}/tmp"
+    return f"{STAGING_DIR}/{uid}/drafts"
 
 
 class Ledger:
@@ -71,7 +73,7 @@ class Ledger:
         self._home = f"{STAGING_DIR}/{job.uid}"
 
     def finished(self) -> Success | None:
-        """What this job published; None when nothing was. Raises Terminal(OUTPUT_NOT_EMPTY) for another job's."""
+        """What this job published, None when nothing; Terminal(OUTPUT_NOT_EMPTY) when another job did."""
         content = self._storage.read(SUCCESS_FILE)
         if content is None:
             return None
@@ -139,7 +141,7 @@ class Ledger:
         return f"{self._home}/data/{file}"
 
     def commit(self, record: CommitRecord) -> CommitRecord:
-        """The record of the shard that counts: `record`, unless another one was first. The data file must be durable."""
+        """The record that counts: `record`, unless another one was first. Its file must be durable."""
         self._storage.create(self._entry(record.shard), dumps(record).encode())
         return _there(self._record(record.shard))
 
@@ -149,7 +151,7 @@ class Ledger:
         return {shard: _there(self._record(shard)) for shard in shards}
 
     def publish(self, plan: Plan, now: Callable[[], str]) -> Success:
-        """Publish the output; every shard of `plan` must be committed. Repeatable, also half-way and by another driver.
+        """Publish the output; every shard of `plan` must be committed. Repeatable by anyone, also half-way.
 
         Raises Terminal(OUTPUT_NOT_EMPTY) when another job published here, Retry when the staging folder went
         away.
@@ -187,7 +189,7 @@ class Ledger:
             raise Terminal(
                 Reason.OUTPUT_NOT_EMPTY,
                 f"BatchJob {job.namespace}/{job.name} is publishing to this output. If it no longer exists, "
-                f"remove {PUBLISH_FILE} and its part-{job.uid[:8]}-* files, or give this job another output.uri",
+                f"remove {PUBLISH_FILE} and part-{job.uid[:8]}-*, or give this job another output.uri",
             )
         return decision if job.uid == self._job.uid else None
 
@@ -222,7 +224,7 @@ class Ledger:
 
 
 def _there(found: T | None) -> T:
-    """`found`; where it is gone, another driver of this job finished and cleaned up: the next look at `_SUCCESS` tells."""
+    """`found`; where it is gone, another driver of this job finished: the next look at `_SUCCESS` tells."""
     if found is None:
         raise Retry(Reason.JOB_FAILED, "the job's staging folder was removed while it ran")
     return found

@@ -16,7 +16,9 @@ from raydock.reasons import Reason
 from raydock.wire.job import JobConfig
 from raydock.wire.paths import MODEL_PATH_ENV
 
-HOW: Final = "a batch job calls predict(batch): define it in the class that importPath names, or beside the application"
+HOW: Final = (
+    "a batch job calls predict(batch): define it in the class of importPath, or beside the application"
+)
 """End of the messages about a model that cannot be used in a batch."""
 
 

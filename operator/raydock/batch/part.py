@@ -3,11 +3,10 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from typing_extensions import Self
 
 from raydock.batch.convert import Unconvertible
 
@@ -94,7 +93,7 @@ class PartWriter:
 
 
 class _Summed:
-    """A file to write to that sums what goes through it; Parquet writes from the beginning to the end, never back."""
+    """A file that sums what is written to it; Parquet is written from beginning to end."""
 
     closed = False
 

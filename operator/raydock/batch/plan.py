@@ -23,7 +23,7 @@ from raydock.reasons import Reason
 from raydock.wire.job import JobConfig
 
 SHARDS_PER_WORKER: Final = 8
-"""How many shards each worker should get at least: what is lost by a kill, and the wait for the last worker, is a shard."""
+"""How many shards each worker should get: what a kill costs, and the wait for the last worker, is a shard."""
 BATCHES_PER_SHARD: Final = 8
 """Below so many batches a shard costs more to plan and commit than it is worth."""
 FOOTERS_AT_ONCE: Final = 16
@@ -32,7 +32,7 @@ FOOTERS_AT_ONCE: Final = 16
 
 @dataclass(frozen=True)
 class Span:
-    """Rows of one file: `rows` of them after the first `skip`, in row groups `first_group` to `last_group` inclusive."""
+    """Rows of one file: `rows` after the first `skip`, in row groups `first_group` to `last_group`."""
 
     path: str
     """Relative to the folder of the claims."""
@@ -115,13 +115,13 @@ def fingerprint(listed: Sequence[InputFile]) -> str:
 
 
 def rows_per_shard(config: JobConfig, rows: int) -> int:
-    """How many rows a shard should have: enough shards for all workers, none of them tiny, none above the limit."""
+    """How many rows a shard should have: enough shards for all workers, none tiny, none above the limit."""
     share = math.ceil(rows / (SHARDS_PER_WORKER * max(1, config.workers_max)))
     return min(config.max_rows_per_file, max(share, BATCHES_PER_SHARD * config.max_batch_rows))
 
 
 def shards(footers: Sequence[Footer], most: int) -> tuple[Shard, ...]:
-    """Shards of at most `most` rows each, over the files of `footers` in their order; each row is in one of them."""
+    """Shards of at most `most` rows, over the files of `footers` in order; each row is in one of them."""
     packs: list[list[Span]] = []
     open_rows = most  # of the last pack; a full one takes nothing more
     for footer in footers:

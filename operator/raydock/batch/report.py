@@ -110,7 +110,7 @@ class _Told:
 
 
 class Reporter:
-    """Sends the latest report in a thread. Without a client nobody listens, and every report counts as taken."""
+    """Sends the latest report in a thread; without a client nobody listens, and each one counts as taken."""
 
     def __init__(self, client: Client | None, say: Callable[[str], None]) -> None:
         self._client = client
@@ -128,7 +128,7 @@ class Reporter:
             self._changed.notify_all()
 
     def tell_last(self, report: Report, within_s: float = LAST_REPORT_S) -> bool:
-        """Send `report` and wait until it was taken; False after `within_s` seconds, or when the job is gone."""
+        """Send `report`, wait until it was taken; False after `within_s` seconds, or when the job is gone."""
         if self._client is None:
             return True
         self.tell(report)

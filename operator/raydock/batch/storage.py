@@ -24,7 +24,7 @@ class Storage(Protocol):
         """Make `folders`; those that are there are left alone. Nothing else makes a folder."""
 
     def create(self, path: str, content: bytes) -> bool:
-        """Make `path` with `content`, durably and as a whole; False, and nothing done, where it exists already."""
+        """Make `path` with `content`, durably and as a whole; False, and nothing done, where it exists."""
 
     def read(self, path: str) -> bytes | None:
         """Content of `path`, None where nothing is."""
@@ -36,7 +36,7 @@ class Storage(Protocol):
         """A new object to write to: durable once closed. Raises FileExistsError."""
 
     def promote(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """For each (source, target): `target` holds what `source` holds, durably. Repeatable by anyone at any time.
+        """For each (source, target): `target` holds what `source` holds, durably. Repeatable by anyone.
 
         A target that is there is taken for done. Raises FileNotFoundError when source and target are both
         missing.
@@ -56,7 +56,7 @@ class Storage(Protocol):
 
 
 class PosixStorage(Storage):
-    """A directory of a mounted file system that knows hard links; `drafts` is a prepared folder for half-made files."""
+    """A directory of a mounted file system with hard links; `drafts` is a folder for half-made files."""
 
     def __init__(self, root: str, drafts: str) -> None:
         self._root = Path(root)

@@ -59,7 +59,7 @@ class Setting:
 
 
 class Worker:
-    """Called by Ray Data with one descriptor at a time: `shard`, JSON of a plan.Shard; gives `outcome`, JSON."""
+    """What Ray Data calls with one descriptor at a time."""
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
@@ -67,6 +67,7 @@ class Worker:
         self._predict: model.Predictor | None = None
 
     def __call__(self, descriptors: dict[str, Any]) -> dict[str, Any]:
+        """`shard`: one plan.Shard as JSON; gives `outcome`: one Outcome as JSON."""
         outcomes = [dumps(self._outcome(loads(Shard, text))) for text in descriptors["shard"]]
         return {"outcome": np.array(outcomes, dtype=object)}
 
@@ -131,14 +132,14 @@ class Worker:
             raise Retry(Reason.PREDICT_FAILED, f"predict() raised an error:\n{cut_traceback(exc)}") from exc
         if answer.num_rows != batch.num_rows:
             raise Unconvertible(
-                f"predict() returned {answer.num_rows} rows for {batch.num_rows}: it must return one for each, in order"
+                f"predict() returned {answer.num_rows} rows for {batch.num_rows}: it must return one for each"
             )
         names = [*config.carry, *answer.column_names]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise Terminal(
                 Reason.INVALID_SPEC,
-                f"column {twice!r} would be in the output twice: take it out of output.carry, or rename it in predict()",
+                f"column {twice!r} would be in the output twice: take it out of output.carry or of predict()",
             )
         carried = [pa.chunked_array([batch.column(name)]) for name in config.carry]
         return pa.table([*carried, *answer.columns], names=names)

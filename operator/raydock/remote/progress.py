@@ -1,4 +1,4 @@
-"""A batch driver's client of the operator's POST /v1/progress; standard library only, as it runs in users' images."""
+"""A batch driver's client of the operator's POST /v1/progress, with the standard library alone."""
 
 import http.client
 import socket
@@ -19,7 +19,7 @@ class Unreachable(Exception):
 
 
 class ProgressClient:
-    """Sends reports to `base_url`, a headless Service with several pods of which one, the leader, takes them."""
+    """Sends reports to `base_url`, a headless Service: of its pods one, the leader, takes them."""
 
     def __init__(self, base_url: str, token_file: str) -> None:
         split = urlsplit(base_url)

@@ -25,7 +25,7 @@ def claim_of(uri: str) -> str | None:
 
 
 def claim_path(uri: str, claims_dir: str = CLAIMS_DIR) -> str:
-    """Where `pvc://CLAIM/PATH` lies when claims are mounted under `claims_dir`. Raises ValueError: other scheme, `..`."""
+    """Where `pvc://CLAIM/PATH` lies, claims mounted under `claims_dir`. ValueError: other scheme, `..`."""
     claim = claim_of(uri)
     if not claim:
         raise ValueError("want pvc://CLAIM/PATH")
