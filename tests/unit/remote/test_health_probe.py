@@ -69,8 +69,8 @@ async def test_an_answer_that_never_ends() -> None:
         await request.content.wait_eof()
         with suppress(ConnectionError):
             while True:
-                await answer.write(b" ")
-            await answer.drain()
+                await answer.write(b" " * 64)
+        return answer
 
     async with _host(handler) as port, probing() as probe:
         got = await probe.ready("127.0.0.1", port, 0.2)

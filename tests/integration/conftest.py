@@ -1,0 +1,7 @@
+"""Fixtures of the integration tests; they live in tests/kit."""
+
+from tests.kit.control_plane import api_client, control_plane, kube, namespace, transport
+from tests.kit.kuberay import kuberay
+from tests.kit.running import operator, start
+
+__all__ = ["api_client", "control_plane", "kube", "kuberay", "namespace", "operator", "start", "transport"]
