@@ -1,0 +1,13 @@
+"""What tests of several folders share."""
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--golden", choices=["check", "write"], default="check", help="write: renew want.yaml")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> str:
+    """`check` or `write`."""
+    return str(request.config.getoption("--golden"))
