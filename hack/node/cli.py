@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hack.node import control_plane, launch, lifecycle
+from hack.node import control_plane, images, launch, lifecycle
 from hack.node.failure import NodeError
 from hack.node.layout import BIN, Layout, layout
 from hack.node.leftovers import leftovers
@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     down.add_argument(
         "--purge", action="store_true", help="remove its state too: objects, images, volumes, keys"
     )
+    add("images", _images, "build raydock's images into the node; print their names")
     add("status", _status, "is it up, what runs, how much memory; exit status 1 when it is not ready")
     add("leftovers", _leftovers, "list what the node has on the host; exit status 1 when there is any")
     add("kubeconfig", _kubeconfig, "print the path of the admin's kubeconfig")
@@ -66,6 +67,12 @@ def _up(node: Layout, _: argparse.Namespace) -> int:
 
 def _down(node: Layout, args: argparse.Namespace) -> int:
     lifecycle.down(node, purge=args.purge)
+    return 0
+
+
+def _images(node: Layout, _: argparse.Namespace) -> int:
+    for variable, name in images.ensure(node).items():
+        sys.stdout.write(f"{variable}={name}\n")
     return 0
 
 
