@@ -35,10 +35,10 @@ def dump(manifests: Manifests) -> str:
 
 
 @pytest.mark.parametrize("case", ["default", "everything"])
-def test_the_chart_renders_the_golden_manifests(case: str, request: pytest.FixtureRequest) -> None:
+def test_the_chart_renders_the_golden_manifests(case: str, golden: str) -> None:
     got = dump(render(values=GOLDEN / f"{case}.values.yaml"))
     want = GOLDEN / f"{case}.want.yaml"
-    if request.config.getoption("--golden", default="") == "write":
+    if golden == "write":
         want.write_text(got)
     assert got == want.read_text()
 
