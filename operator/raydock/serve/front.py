@@ -20,6 +20,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from raydock.serve import answer
@@ -96,8 +97,9 @@ class Front:
             raise Refused(Code.NOT_READY, "the model is being loaded", retry_after_s=RETRY_S)
         body = self._check(scope, receive, head)
         limit_s = head.timeout_s(self._config.limits.request_timeout_s)
+        deadline = asyncio.timeout(limit_s)
         try:
-            async with asyncio.timeout(limit_s) as deadline:
+            async with deadline:
                 await self._gate.enter()
                 began = time.monotonic()
                 try:
@@ -106,6 +108,8 @@ class Front:
                 finally:
                     self._gate.leave(time.monotonic() - began)
         except TimeoutError:
+            if not deadline.expired():
+                raise  # the app's own, after its answer began
             raise Refused(Code.DEADLINE_EXCEEDED, f"no answer within {limit_s} seconds") from None
 
     def _check(self, scope: Scope, receive: Receive, head: Head) -> CountedBody | None:
@@ -138,6 +142,8 @@ class Front:
             if reply.is_refused:
                 await reply.finish()
                 return
+            if isinstance(exc, ClientDisconnect):
+                return  # nobody is there to be answered
             log.exception("request %s failed", head.request_id)
             if reply.has_started:
                 raise

@@ -44,7 +44,18 @@ async def instance(ingress: serve.Deployment, args: tuple[Any, ...], kwargs: Map
     ran = target.__init__(made, *args, **kwargs)
     if inspect.isawaitable(ran):
         await ran
+    if isinstance(made, ASGIAppReplicaWrapper):
+        del (
+            made._serve_asgi_lifespan
+        )  # the host runs the lifespan; without it Serve's __del__ leaves it alone
     return made
+
+
+async def end(made: Any) -> None:
+    """Run an `async __del__`, which Serve allows; the garbage collector can only run a plain one."""
+    destructor = getattr(type(made), "__del__", None)
+    if inspect.iscoroutinefunction(destructor):
+        await destructor(made)
 
 
 def asgi(made: Any) -> ASGIApp:
@@ -61,9 +72,10 @@ def _give_self(app: Any, made: Any) -> None:
     if not hasattr(app, "dependency_overrides"):
         return
     for route, _, _ in _walk_fastapi_routes(app):
-        for dependency in getattr(getattr(route, "dependant", None), "dependencies", ()):
-            if getattr(dependency.call, "__name__", "") == _SELF_DEPENDENCY:
-                app.dependency_overrides[dependency.call] = lambda: made
+        for parameter in inspect.signature(route.endpoint).parameters.values():
+            dependency = getattr(parameter.default, "dependency", None)
+            if getattr(dependency, "__name__", "") == _SELF_DEPENDENCY:
+                app.dependency_overrides[dependency] = lambda: made
 
 
 def _called(made: Any) -> ASGIApp:

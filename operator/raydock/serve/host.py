@@ -107,6 +107,8 @@ class Host:
         # Serve awaits this when the replica has drained; nothing else tells the app that it ends.
         if self._lifespan is not None:
             await self._lifespan.stop()
+        if self._loaded is not None:
+            await graph.end(self._loaded.owner)
 
     async def _start(self, params: Mapping[str, Any]) -> Loaded:
         args = self._args
