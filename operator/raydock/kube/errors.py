@@ -19,6 +19,8 @@ from typing import Any, Final
 
 TEXT_MAX: Final = 256
 """Characters of the API server's message that are kept (Kopf cuts at the same length)."""
+UNTYPED: Final = "failed to create typed patch object"
+"""How an apply with an unknown or mistyped field is answered, with status 500 (API server 1.34, seen)."""
 
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+")
 _TOKEN = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*|(?i:\bbearer)\s+\S+")
@@ -97,9 +99,12 @@ def from_answer(status: int, body: bytes, retry_after: str | None) -> ApiError:
     shape = _BY_STATUS.get(status, Unavailable if status >= 500 else ApiError)
     if shape is Conflict and told.get("reason") == "AlreadyExists":
         shape = AlreadyExists
+    if message.startswith(UNTYPED):
+        shape = Invalid
     details = told.get("details")
     hinted = details.get("retryAfterSeconds") if isinstance(details, Mapping) else None
-    return shape(message, status=status, retry_after_s=_seconds(retry_after) or _seconds(hinted))
+    wait_s = _seconds(hinted) if retry_after is None else _seconds(retry_after)
+    return shape(message, status=status, retry_after_s=wait_s)
 
 
 def clean(text: str) -> str:

@@ -75,7 +75,7 @@ class Recorder:
         manifest = {
             "apiVersion": named("Event").api_version,
             "kind": "Event",
-            "metadata": {"generateName": f"{name[:230]}.", "namespace": namespace},
+            "metadata": {"generateName": f"{name[:230]}-", "namespace": namespace},
             "eventTime": _micro_time(),
             "reportingController": CONTROLLER,
             "reportingInstance": self._instance,

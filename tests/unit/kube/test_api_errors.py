@@ -35,6 +35,11 @@ def test_each_status_has_its_type(status: int, reason: str, want: type[errors.Ap
     assert error.status == status
 
 
+def test_an_apply_with_an_unknown_field_is_invalid_although_it_answers_500() -> None:
+    text = "failed to create typed patch object (ns/a; /v1, Kind=X): .dota: field not declared in schema"
+    assert type(errors.from_answer(500, _status(text), None)) is errors.Invalid
+
+
 @pytest.mark.parametrize(
     "body",
     [
