@@ -58,7 +58,7 @@ def _zip_members(archive: Path) -> Iterator[_Member]:
     with zipfile.ZipFile(archive) as opened:
         for entry in opened.infolist():
             kind = stat.S_IFMT(entry.external_attr >> 16)
-            if entry.is_dir():
+            if entry.filename.endswith("/"):  # is_dir() of 3.11 fails on an empty name
                 continue
             if kind not in (0, stat.S_IFREG):  # 0: made where there are no modes
                 raise _refused(f"{entry.filename!r} is neither a file nor a directory")

@@ -45,9 +45,8 @@ async def instance(ingress: serve.Deployment, args: tuple[Any, ...], kwargs: Map
     if inspect.isawaitable(ran):
         await ran
     if isinstance(made, ASGIAppReplicaWrapper):
-        del (
-            made._serve_asgi_lifespan
-        )  # the host runs the lifespan; without it Serve's __del__ leaves it alone
+        # The host runs the lifespan; without this attribute Serve's own destructor leaves it alone.
+        del made._serve_asgi_lifespan  # noqa: SLF001 - there is no public way
     return made
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
 from starlette.types import ASGIApp, Message, Scope
 
 

@@ -1,4 +1,4 @@
-"""Ray Serve 2.60 warns about its own pydantic models while it is imported; the house's filter makes that an error."""
+"""Ray Serve 2.60 warns about its own models while it is imported, which the house's filter makes an error."""
 
 import warnings
 

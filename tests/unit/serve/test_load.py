@@ -62,8 +62,7 @@ def builder_without_params() -> FastAPI:
     return api
 
 
-@serve.deployment
-class Called:
+class Calls:
     def __init__(self, extra: int) -> None:
         self.extra = extra
 
@@ -74,15 +73,18 @@ class Called:
 view = FastAPI()
 
 
-@serve.deployment
 @serve.ingress(view)
-class Viewed:
+class Views:
     def __init__(self, extra: int) -> None:
         self.extra = extra
 
     @view.post("/")
     async def sums(self, rows: list[list[int]]) -> list[int]:
         return [sum(row) + self.extra for row in rows]
+
+
+Called: serve.Deployment = serve.deployment(name="Called")(Calls)
+Viewed: serve.Deployment = serve.deployment(name="Viewed")(Views)
 
 
 def graph(params: dict[str, Any]) -> serve.Application:
