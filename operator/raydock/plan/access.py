@@ -9,6 +9,7 @@ from raydock.api.deployment import Deployment
 from raydock.api.endpoint import AuthMode, InferenceEndpoint
 from raydock.facts.route import HttpRoute
 from raydock.plan.meta import DEPLOYMENT_LABEL, Manifest, child, sealed
+from raydock.plan.traffic import TRAFFIC_ANNOTATION, remembered
 from raydock.wire import paths
 from raydock.wire.access import Access, EndpointAccess, digest
 from raydock.wire.record import dumps
@@ -70,7 +71,9 @@ def hashes_of(route: HttpRoute | None) -> tuple[str, ...]:
 
 
 def _entry(cr: Deployment, endpoint: InferenceEndpoint, route: HttpRoute | None) -> EndpointAccess:
-    routed = {share.deployment for share in endpoint.spec.traffic}
+    # The split in force outlives an edit of spec.traffic: who still gets requests must know the keys.
+    in_force = remembered(route.meta.annotations.get(TRAFFIC_ANNOTATION)) if route else {}
+    routed = {share.deployment for share in endpoint.spec.traffic} | in_force.keys()
     open_to_all = endpoint.spec.auth.mode is AuthMode.NONE
     return EndpointAccess(
         mode="None" if open_to_all else "Key",
