@@ -58,9 +58,18 @@ def pod_parts(cr: Deployment, code_copy: str | None, defaults: Defaults) -> PodP
 
 
 def ray_service(
-    cr: Deployment, wanted: Revision, cluster: Manifest, replicas_held: int, started: str, defaults: Defaults
+    cr: Deployment,
+    wanted: Revision,
+    cluster: Manifest,
+    replicas_held: int,
+    started: str,
+    defaults: Defaults,
+    live_config: str | None = None,
 ) -> Manifest:
-    """The whole manifest. `cluster`: a fresh `ray_cluster`, or the live one where no new one is wanted."""
+    """The whole manifest. `cluster`: a fresh `ray_cluster`, or the live one where no new one is wanted.
+
+    `live_config`: serveConfigV2 of running replicas that shall go on.
+    """
     manifest = child(cr.metadata, cr.kind, "ray.io/v1", "RayService", cr.metadata.name, labels(cr))
     manifest["metadata"]["annotations"] = {
         REVISION_ANNOTATION: wanted.whole,
@@ -69,7 +78,7 @@ def ray_service(
         STARTED_ANNOTATION: started,
     }
     manifest["spec"] = {
-        "serveConfigV2": serve_config_v2(cr, wanted.whole, defaults),
+        "serveConfigV2": serve_config_v2(cr, wanted.whole, defaults, live_config),
         "rayClusterDeletionDelaySeconds": defaults.cluster_deletion_delay_seconds,
         "rayClusterConfig": cluster,
     }

@@ -21,13 +21,17 @@ DRAIN_S: Final = 30
 """Ray 2.60 ends a leaving node's processes after this (RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S)."""
 
 
-def serve_config_v2(cr: Deployment, revision: str, defaults: Defaults) -> str:
-    """The config as YAML. KubeRay sends it again whenever the string differs: key order must not wander."""
+def serve_config_v2(cr: Deployment, revision: str, defaults: Defaults, live: str | None = None) -> str:
+    """The config as YAML. KubeRay sends it again whenever the string differs: key order must not wander.
+
+    `live`: the config of running replicas that shall go on. Other actor options would replace them, and the
+    user's are the same: only an operator setting may have changed since.
+    """
     config = {
         "proxy_location": "HeadOnly",
         "http_options": {"host": "0.0.0.0", "port": host.SERVE_PORT},  # noqa: S104 - the pod's own address
         "logging_config": {"enable_access_log": False},
-        "applications": [_application(cr, revision, defaults)],
+        "applications": [_application(cr, revision, defaults, _actor_options(live))],
     }
     return yaml.safe_dump(config, sort_keys=True)
 
@@ -62,7 +66,9 @@ def host_args(cr: Deployment) -> host.HostArgs:
     )
 
 
-def _application(cr: Deployment, revision: str, defaults: Defaults) -> dict[str, Any]:
+def _application(
+    cr: Deployment, revision: str, defaults: Defaults, kept_actor: dict[str, Any] | None
+) -> dict[str, Any]:
     each = of_replica(cr.spec.resources, defaults.replica_resources)
     limits = cr.spec.limits
     actor: dict[str, Any] = {"num_cpus": logical_cpus(each)}
@@ -81,12 +87,22 @@ def _application(cr: Deployment, revision: str, defaults: Defaults) -> dict[str,
                 + limits.queued_requests
                 + ADMITTED_BEYOND_LIMITS,
                 "user_config": to_json(host_config(cr, revision)),
-                "ray_actor_options": actor,
+                "ray_actor_options": kept_actor or actor,
                 "graceful_shutdown_timeout_s": min(limits.request_timeout_seconds, DRAIN_S - 10),
                 "max_surge_percent": 100,
             }
         ],
     }
+
+
+def _actor_options(live: str | None) -> dict[str, Any] | None:
+    """Those of the host in a config that raydock wrote; None for anything else."""
+    try:
+        config = yaml.safe_load(live or "")
+        found = config["applications"][0]["deployments"][0]["ray_actor_options"]
+    except (yaml.YAMLError, LookupError, TypeError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def head_cpus(cr: Deployment, replicas: int, defaults: Defaults) -> int:
