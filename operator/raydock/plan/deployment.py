@@ -90,6 +90,11 @@ class Step:
     """New value of access.HELD_ANNOTATION on the RayService."""
     remove_child: bool = False
 
+    def without_rollout(self) -> "Step":
+        """The same while something that the spec names is missing: what runs stays as it is."""
+        kept = tuple(m for m in self.manifests if m["kind"] != "RayService")
+        return replace(self, manifests=kept)
+
 
 def wanted_revision(cr: Deployment, seen: Seen) -> Revision:
     """The revision that spec and code ask for."""
@@ -116,6 +121,8 @@ def demand(cr: Deployment, seen: Seen, defaults: Defaults) -> Demand | None:
     if cr.spec.suspend or way in {Change.NONE, Change.IN_PLACE}:
         return None
     cluster = ray_cluster(cr, wanted_revision(cr, seen), None, defaults)
+    # A second cluster that is not healthy yet makes place for the new one: the way back must not need a third.
+    given_up = seen.child.pending.name if seen.child else ""
     return Demand(
         owner=Owner(cr.kind, cr.metadata.namespace, cr.metadata.name, cr.metadata.uid),
         shapes=shapes_of(
@@ -123,6 +130,7 @@ def demand(cr: Deployment, seen: Seen, defaults: Defaults) -> Demand | None:
         ),
         way="create" if way is Change.CREATE else "bluegreen",
         replicas=cr.spec.replicas,
+        clusters=frozenset({given_up} - {""}),
     )
 
 
@@ -145,6 +153,12 @@ def next_step(cr: Deployment, seen: Seen, verdict: Verdict | None, now: datetime
     return Step(way, wanted, tuple(manifests), _stale_pods(seen, content), _held(seen, content))
 
 
+def spreading(cr: Deployment, seen: Seen) -> bool:
+    """Whether a serving pod has yet to report the newest access file."""
+    wanted = access.held(access.access(cr, seen.endpoints))
+    return seen.child is not None and annotation(seen.child, access.HELD_ANNOTATION) != wanted
+
+
 def _service(
     cr: Deployment, seen: Seen, wanted: Revision, way: Change, now: datetime, defaults: Defaults
 ) -> Manifest:
@@ -158,7 +172,7 @@ def _service(
     started = annotation(seen.child, STARTED_ANNOTATION) or started_at(now)
     if way is Change.IN_PLACE:
         started = started_at(now)
-    return ray_service(cr, wanted, cluster, held, started, defaults)
+    return ray_service(cr, wanted, cluster, held, started, defaults, seen.child.serve_config)
 
 
 def _running_heads(seen: Seen) -> list[Pod]:
