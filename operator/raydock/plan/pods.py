@@ -8,7 +8,7 @@ from raydock.api.core import EnvFromSource, EnvVar, LocalObjectReference, Resour
 from raydock.api.scheduling import Scheduling
 from raydock.facts import quantity
 from raydock.plan.defaults import Defaults, Shape
-from raydock.plan.meta import Manifest
+from raydock.plan.meta import Manifest, fingerprint
 from raydock.wire import paths
 
 UID: Final = 1000
@@ -144,7 +144,9 @@ def gpus(shape: Shape) -> float:
 
 def claim_mount(claim: str) -> str:
     """Name of the volume of a PersistentVolumeClaim."""
-    return f"claim-{claim}"[:63].rstrip("-.").replace(".", "-")
+    plain = f"claim-{claim}"
+    # A volume's name is a DNS label: what had to be changed could else be another claim's name.
+    return plain if len(plain) <= 63 and "." not in plain else f"claim-{fingerprint(claim)}"
 
 
 def _volumes(
@@ -173,6 +175,9 @@ def _env(own: Mapping[str, str], users: tuple[EnvVar, ...]) -> list[Manifest]:
     # The user may set RAY_… to tune Ray; RAYDOCK_… is how the two halves of raydock speak, so it stays ours.
     said = {v.name: _said(v) for v in users if not v.name.startswith("RAYDOCK_")}
     ours = {name: {"name": name, "value": value} for name, value in own.items() if name not in said}
+    path = said.get("PYTHONPATH", {}).get("value")
+    if path is not None and own.get("PYTHONPATH"):
+        said["PYTHONPATH"] = {"name": "PYTHONPATH", "value": f"{own['PYTHONPATH']}:{path}"}
     return [*ours.values(), *said.values()]
 
 
