@@ -109,7 +109,9 @@ def _template(cr: BatchJob, kept: Record, defaults: Defaults, resources: Shape) 
         env=resolved.env,
         env_from=resolved.env_from,
         scheduling=cr.spec,
-        code_config_map=code.copy_name(cr.metadata.name, resolved.code_hash) if resolved.code_hash else None,
+        code_config_map=code.copy_name(cr.metadata.name, resolved.code_hash, cr.kind)
+        if resolved.code_hash
+        else None,
         claims=claims(cr, kept),
         cache_models=bool(resolved.model and not paths.claim_of(resolved.model.uri)),
     )
