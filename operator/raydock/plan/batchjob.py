@@ -24,6 +24,10 @@ from raydock.wire.progress import Failure, Report
 CANCELLED = "spec.cancel is true: stopped; what was committed stays staged, nothing was published"
 
 
+NEVER_RUNS = frozenset({"Failed", "ValidationFailed"})
+"""KubeRay's jobDeploymentStatus of a job that it gave up, whatever Ray says of it."""
+
+
 @dataclass(frozen=True)
 class Seen:
     """What was read about a BatchJob in this pass."""
@@ -42,6 +46,10 @@ class Seen:
             return None
         name = job_name(cr, self.kept.attempt)
         return next((job for job, _ in self.jobs if job.meta.name == name), None)
+
+    def newest(self, kept: Record) -> Report | None:
+        """The report of the current attempt: an earlier one's driver may live on beside it."""
+        return self.report if self.report and self.report.attempt == kept.attempt else None
 
 
 @dataclass(frozen=True)
@@ -75,8 +83,7 @@ def demand(cr: BatchJob, seen: Seen, defaults: Defaults) -> Demand | None:
     if current is None:
         shapes = shapes_of(groups(ray_cluster(cr, kept, defaults)), each)
         return Demand(owner, shapes, "job", replicas=first_pods(cr) + 1)
-    wanted = _growth(cr, seen)
-    if not wanted or seen.cluster is None:
+    if _growth(cr, seen) <= 0:
         return None
     more = (s for s in shapes_of(groups(_with_workers(seen, 1))) if s.name == WORKER_GROUP)
     return Demand(owner, tuple(more), "scale", replicas=1)
@@ -86,7 +93,8 @@ def next_step(cr: BatchJob, seen: Seen, verdict: Verdict | None, now: datetime, 
     """The writes of this pass. `verdict`: the gate's answer to `demand`; None when nothing was asked."""
     kept = seen.kept
     if kept is None:
-        return Step(result=_cancelled(now) if cr.spec.cancel else None)
+        # Never started, so nothing was recorded: what the status says of the end is all there is.
+        return Step(result=_cancelled(cr.status.completion_time or now) if cr.spec.cancel else None)
     if kept.result:
         return _after_the_end(cr, seen, kept.result, now)
     over = _ending(cr, kept, seen, now)
@@ -108,12 +116,11 @@ def next_step(cr: BatchJob, seen: Seen, verdict: Verdict | None, now: datetime, 
 
 def _ending(cr: BatchJob, kept: Record, seen: Seen, now: datetime) -> Step | None:
     """The step after which this attempt, or the whole job, is over; None while it goes on."""
-    if cr.spec.cancel:
-        return Step(result=_cancelled(now), delete=_present(seen))
-    current = seen.current(cr)
-    report = seen.report if seen.report and seen.report.attempt == kept.attempt else None
+    current, report = seen.current(cr), seen.newest(kept)
     if (report and report.output) or (current and current.job_status == "SUCCEEDED"):
         return Step(result=_succeeded(report.output if report else None, now), delete=_former(cr, seen))
+    if cr.spec.cancel:
+        return Step(result=_cancelled(now), delete=_present(seen))
     told = _failure(report, current)
     if told and gives_up(cr, kept, told):
         return Step(result=_failed(cr, kept, told, now), delete=_former(cr, seen))
@@ -187,11 +194,13 @@ def _until_deadline(cr: BatchJob, kept: Record, now: datetime) -> float | None:
 def _failure(report: Report | None, job: RayJob | None) -> Failure | None:
     if report and report.failure:
         return report.failure
-    if job is None or (job.job_status not in {"FAILED", "STOPPED"} and job.deployment_status != "Failed"):
+    if job is None or (
+        job.job_status not in {"FAILED", "STOPPED"} and job.deployment_status not in NEVER_RUNS
+    ):
         return None
     marked = failure.find(job.message)
     said = job.message.strip()[-failure.MESSAGE_MAX :] or job.reason or "Ray gives no reason"
-    return marked or Failure(Reason.JOB_FAILED, said)
+    return marked or Failure(Reason.JOB_FAILED, said, final=job.deployment_status == "ValidationFailed")
 
 
 def _failed(cr: BatchJob, kept: Record, told: Failure, now: datetime) -> Result:

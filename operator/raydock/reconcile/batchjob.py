@@ -32,6 +32,7 @@ async def reconcile(key: Key, do: Deps) -> Outcome:
     """One pass. Safe to run again from any point."""
     obj = do.store.get(key.kind, key.namespace, key.name)
     if obj is None or obj["metadata"].get("deletionTimestamp"):
+        do.gate.waiting.discard(key)
         return Outcome()  # children go with their owner reference
     cr = BatchJob.parse(obj)
     if cr.metadata.annotations.get(PAUSED_ANNOTATION) == "true":
@@ -57,7 +58,10 @@ async def _pass(key: Key, cr: BatchJob, do: Deps) -> Outcome:
     ended = told.state is not None and told.state.ended
     if ended:
         do.gate.withdraw(key, cr.metadata.uid)
-    return Outcome(look_again_s=_look_again(step, ended=ended), events=_events(key, verdict, step, cr))
+    return Outcome(
+        look_again_s=_look_again(step, ended=ended),
+        events=_events(key, verdict if seen.current(cr) is None else None, step, cr),
+    )
 
 
 def _on_record(step: plan.Step, seen: plan.Seen) -> bool:
@@ -131,7 +135,7 @@ async def _code(cr: BatchJob, name: str, do: Deps) -> str:
         await needs.require(cr.metadata.namespace, [("ConfigMap", name)], do)
         raise Waiting(Reason.DEPENDENCY_MISSING, f"ConfigMap {name} just appeared", look_again_s=1)
     content = code.code_hash(found)
-    if await mark("ConfigMap", cr.metadata, code.copy_name(cr.metadata.name, content), do) is None:
+    if await mark("ConfigMap", cr.metadata, code.copy_name(cr.metadata.name, content, cr.kind), do) is None:
         await do.kube.apply(code.code_copy(cr.metadata, cr.kind, found, labels(cr)))
     return content
 
@@ -190,7 +194,8 @@ def _may_wait(cr: BatchJob, told: Any, do: Deps) -> bool:
 
 def _events(key: Key, verdict: Verdict | None, step: plan.Step, cr: BatchJob) -> tuple[Event, ...]:
     found = []
-    if step.result is not None:
+    told_before = cr.status.state is not None and cr.status.state.ended
+    if step.result is not None and not told_before:
         kind: Any = "Normal" if step.result.state == "Succeeded" else "Warning"
         found.append(Event(kind, Reason(step.result.reason), step.result.message, key))
     if step.record_patch is not None:

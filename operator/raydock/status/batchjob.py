@@ -29,13 +29,15 @@ from raydock.wire.progress import Output, Report
 def batch_job(cr: BatchJob, seen: Seen, verdict: Verdict | None, step: Step, now: datetime) -> BatchJobStatus:
     """What `cr` may claim."""
     result = step.result or ended(seen)
-    room = capacity(cr.status.capacity, verdict if seen.current(cr) is None else None, now)
+    # A verdict about one more worker of a running job is not the answer that the job started with.
+    verdict = verdict if step.start is not None or seen.current(cr) is None else None
+    room = capacity(cr.status.capacity, verdict, now)
     state, found = _ended(result) if result else _running(cr, seen, verdict, room)
     job = seen.current(cr)
     return BatchJobStatus(
         observed_generation=cr.metadata.generation,
         state=state,
-        attempts=_attempts(seen),
+        attempts=max(_attempts(cr, seen), cr.status.attempts or 0),
         start_time=seen.kept.started if seen.kept else None,
         completion_time=datetime.fromisoformat(result.completed) if result else None,
         progress=_progress(cr, seen.report, result, now),
@@ -48,7 +50,8 @@ def batch_job(cr: BatchJob, seen: Seen, verdict: Verdict | None, step: Step, now
 
 def unfinished(cr: BatchJob, reason: Reason, message: str, now: datetime, *, final: bool) -> BatchJobStatus:
     """The status of a pass that ended early."""
-    found = stopped(cr.metadata, cr.status.conditions, reason, message, now, final=final)
+    before = [c for c in cr.status.conditions if c.type != ConditionType.SUSPENDED or cr.spec.suspend]
+    found = stopped(cr.metadata, tuple(before), reason, message, now, final=final)
     return cr.status.model_copy(
         update={
             "observed_generation": cr.metadata.generation,
@@ -70,10 +73,11 @@ def only_progress(before: BatchJobStatus, told: BatchJobStatus) -> bool:
     ] == [(c.type, c.status, c.reason) for c in told.conditions]
 
 
-def _attempts(seen: Seen) -> int:
+def _attempts(cr: BatchJob, seen: Seen) -> int:
     if seen.kept is None:
         return 0
-    return seen.kept.attempt if seen.jobs or seen.kept.result else seen.kept.attempt - 1
+    ran = seen.current(cr) is not None or (seen.kept.result and seen.kept.result.state != JobState.CANCELLED)
+    return seen.kept.attempt if ran else seen.kept.attempt - 1
 
 
 def _ended(result: Result) -> tuple[JobState, list[Condition]]:
@@ -97,7 +101,8 @@ def _running(
     state, reason, told = _where(cr, seen, verdict)
     found = [condition(ConditionType.READY, False, reason, told)]
     if verdict or room:
-        found.append(capacity_available(room, verdict if seen.current(cr) is None else None))
+        started = seen.current(cr) is not None
+        found.append(capacity_available(room, None if started else verdict, admitted=started))
     return state, [*found, reconciling(reason, told)]
 
 
@@ -112,7 +117,7 @@ def _where(cr: BatchJob, seen: Seen, verdict: Verdict | None) -> tuple[JobState,
     found = trouble.of_pods(p for p in seen.pods if not p.deleting)
     if found:
         return JobState.STARTING, found.reason, found.message
-    report = seen.report
+    report = seen.newest(seen.kept) if seen.kept else None
     if report and report.category == BatchCategory.POSTPROCESS:
         return (
             JobState.FINALIZING,
