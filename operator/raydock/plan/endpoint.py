@@ -20,6 +20,9 @@ HANDLED_ANNOTATION: Final = f"{GROUP}/rotated"
 GENERATION_ANNOTATION: Final = f"{GROUP}/keys-generation"
 """On the keys Secret: counts its changes, from 1."""
 SLOTS: Final = ("primary", "secondary")
+ROTATION_CURE: Final = (
+    f"{ROTATE_ANNOTATION} names no key: write primary or secondary, with :ANY behind it to ask again"
+)
 GATEWAY_API: Final = "gateway.networking.k8s.io/v1"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from raydock.api.base import PAUSED_ANNOTATION
+from raydock.api.conditions import ConditionType, find
 from raydock.api.deployment import Deployment
 from raydock.api.endpoint import AuthMode, InferenceEndpoint
 from raydock.errors import Unfinished
@@ -129,7 +130,7 @@ def _events(
     had = cr.status.keys_secret
     if known and had and known.generation > had.generation:
         found.append(Event("Normal", Reason.KEY_ROTATED, f"Secret {had.name} holds a new key", key))
-    if plan.rotation_refused(cr) and cr.status.observed_generation != cr.metadata.generation:
-        told = "write raydock.io/rotate: primary or secondary, with :ANY behind it to ask again"
-        found.append(Event("Warning", Reason.ROTATION_REFUSED, told, key))
+    said = find(cr.status.conditions, ConditionType.AUTH_READY)
+    if plan.rotation_refused(cr) and not (said and plan.ROTATION_CURE in said.message):
+        found.append(Event("Warning", Reason.ROTATION_REFUSED, plan.ROTATION_CURE, key))
     return tuple(found)

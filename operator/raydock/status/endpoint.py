@@ -46,7 +46,7 @@ class Seen:
 
 def endpoint(cr: InferenceEndpoint, seen: Seen, now: datetime, defaults: Defaults) -> InferenceEndpointStatus:
     """What `cr` may claim. `Ready` takes reason and message of the first condition that isn't True."""
-    found = [_route_accepted(cr, seen, defaults), _deployments_ready(cr, seen), _auth_ready(seen)]
+    found = [_route_accepted(cr, seen, defaults), _deployments_ready(cr, seen), _auth_ready(cr, seen)]
     in_force = _traffic(cr, seen)
     parts = [*found, in_force] if in_force else found
     why = first_not_true(parts)
@@ -54,6 +54,10 @@ def endpoint(cr: InferenceEndpoint, seen: Seen, now: datetime, defaults: Default
         told = "spec.suspend is true: requests get 503; set it to false to answer again"
         head = [condition(ConditionType.READY, False, Reason.SUSPENDED, told)]
         tail = [condition(ConditionType.SUSPENDED, True, Reason.SUSPENDED, told)]
+    elif why is None and not wanted(cr):
+        # What the spec asks for is in force: to accept nothing.
+        told = "every percent in traffic is 0: requests get 503"
+        head, tail = [condition(ConditionType.READY, True, Reason.NO_TRAFFIC, told)], []
     else:
         head = [ready(parts, "the gateway routes the split of the spec")]
         tail = [reconciling(Reason(why.reason), why.message)] if why else []
@@ -109,7 +113,7 @@ def _deployments_ready(cr: InferenceEndpoint, seen: Seen) -> Condition:
     return condition(kind, True, Reason.DEPLOYMENTS_READY, "each Deployment with traffic is healthy")
 
 
-def _auth_ready(seen: Seen) -> Condition:
+def _auth_ready(cr: InferenceEndpoint, seen: Seen) -> Condition:
     kind = ConditionType.AUTH_READY
     if seen.keys is None:
         return condition(kind, True, Reason.AUTH_OFF, "auth.mode is None: everybody may call")
@@ -117,17 +121,12 @@ def _auth_ready(seen: Seen) -> Condition:
         return condition(
             kind, False, Reason.KEYS_PENDING, f"pods of {', '.join(seen.not_held)} don't hold the keys yet"
         )
-    return condition(kind, True, Reason.KEYS_KNOWN, "the serving pods hold the keys")
+    refused = f"; {plan.ROTATION_CURE}" if plan.rotation_refused(cr) else ""
+    return condition(kind, True, Reason.KEYS_KNOWN, f"the serving pods hold the keys{refused}")
 
 
 def _traffic(cr: InferenceEndpoint, seen: Seen) -> Condition | None:
     """Why the split in force is not the spec's; None when it is."""
-    if cr.spec.suspend:
-        return None
-    if not wanted(cr):
-        return condition(
-            ConditionType.READY, False, Reason.NO_TRAFFIC, "every percent in traffic is 0: requests get 503"
-        )
     if dict(seen.split) != wanted(cr):
         told = "the split in force stays until each Deployment of the spec's traffic is healthy"
         return condition(ConditionType.READY, False, Reason.TRAFFIC_PENDING, told)
@@ -138,7 +137,8 @@ def unfinished(
     cr: InferenceEndpoint, reason: Reason, message: str, now: datetime, *, final: bool
 ) -> InferenceEndpointStatus:
     """The status of a pass that ended early."""
-    found = stopped(cr.metadata, cr.status.conditions, reason, message, now, final=final)
+    before = [c for c in cr.status.conditions if c.type != ConditionType.SUSPENDED or cr.spec.suspend]
+    found = stopped(cr.metadata, tuple(before), reason, message, now, final=final)
     return cr.status.model_copy(update={"observed_generation": cr.metadata.generation, "conditions": found})
 
 
