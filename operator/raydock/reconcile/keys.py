@@ -23,7 +23,7 @@ KEY_BYTES = 32
 async def current(cr: InferenceEndpoint, do: Deps) -> plan.Keys:
     """The keys as they are, after what a rotate annotation asks for was begun."""
     held = await _keys_secret(cr, do)
-    coming = await do.kube.find("Secret", cr.metadata.namespace, plan.next_key_name(cr.metadata.name))
+    coming = await _coming(cr, do)
     handled = _annotation(held, plan.HANDLED_ANNOTATION)
     asked = plan.rotation_asked(cr, handled)
     if asked and coming is None:
@@ -47,7 +47,7 @@ async def current(cr: InferenceEndpoint, do: Deps) -> plan.Keys:
 async def publish(cr: InferenceEndpoint, keys: plan.Keys, do: Deps) -> None:
     """Put the coming key into its slot; every pod that serves knows it. Safe to repeat."""
     asked = plan.rotation_asked(cr, keys.handled)
-    coming = await do.kube.find("Secret", cr.metadata.namespace, plan.next_key_name(cr.metadata.name))
+    coming = await _coming(cr, do)
     if asked is None or coming is None:
         return
     slot, value = asked
@@ -66,6 +66,15 @@ async def publish(cr: InferenceEndpoint, keys: plan.Keys, do: Deps) -> None:
         },
     )
     await do.kube.delete(coming)
+
+
+async def _coming(cr: InferenceEndpoint, do: Deps) -> Object | None:
+    """The Secret of a running rotation. Raises Terminal for somebody else's: it would be deleted."""
+    name = plan.next_key_name(cr.metadata.name)
+    found = await do.kube.find("Secret", cr.metadata.namespace, name)
+    if found is not None:
+        ours(found, cr.metadata.uid, "Secret", name)
+    return found
 
 
 async def _keys_secret(cr: InferenceEndpoint, do: Deps) -> Object:
