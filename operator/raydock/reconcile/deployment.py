@@ -1,9 +1,11 @@
 """One pass over a Deployment: fetch, gate, plan, apply, observe, status."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from raydock.api.base import PAUSED_ANNOTATION
-from raydock.api.deployment import Deployment
+from raydock.api.deployment import Deployment, DeploymentStatus
 from raydock.api.endpoint import InferenceEndpoint
 from raydock.capacity.verdict import Verdict
 from raydock.errors import Unfinished, Waiting
@@ -26,6 +28,8 @@ from raydock.wire.host import SERVE_PORT, Health
 PROBE_TIMEOUT_S: Final = 2.0
 STARTING_TICK_S: Final = 1.0
 """While something is on its way: a probe is all that shows that the application answers."""
+SPREADING_TICK_S: Final = 0.3
+"""While pods have yet to report a new access file: the kubelet needs about half a second to bring it."""
 STEADY_TICK_S: Final = 30.0
 """No watch reports an application that stops answering, or an edited code ConfigMap."""
 WAITING_TICK_S: Final = 60.0
@@ -36,6 +40,7 @@ async def reconcile(key: Key, do: Deps) -> Outcome:
     """One pass. Safe to run again from any point."""
     obj = do.store.get(key.kind, key.namespace, key.name)
     if obj is None or obj["metadata"].get("deletionTimestamp"):
+        do.gate.waiting.discard(key)
         return Outcome()  # children go with their owner reference
     cr = Deployment.parse(obj)
     if cr.metadata.annotations.get(PAUSED_ANNOTATION) == "true":
@@ -47,25 +52,45 @@ async def reconcile(key: Key, do: Deps) -> Outcome:
 
 
 async def _pass(key: Key, cr: Deployment, do: Deps) -> Outcome:
-    seen = await _gather(cr, do)
-    verdict = await _admit(key, cr, seen, do)
+    try:
+        source = await _code(cr, do)
+    except Waiting as stop:
+        return await _stand_still(cr, await _gather(cr, None, do), stop, do)
+    seen = await _gather(cr, source, do)
+    try:
+        verdict = await _admit(key, cr, seen, do)
+    except Waiting as stop:
+        return await _stand_still(cr, seen, stop, do)
     step = plan.next_step(cr, seen, verdict, do.clock(), do.defaults)
     seen = await _apply(cr, seen, step, do)
     told = status.deployment(cr, seen, verdict, step, do.clock())
     await write_status(cr, told, do)
-    settled = status.is_settled(told)
-    denied = verdict is not None and not verdict.allowed
-    return Outcome(
-        look_again_s=WAITING_TICK_S if denied else STEADY_TICK_S if settled else STARTING_TICK_S,
-        events=_events(key, cr, verdict, step),
-    )
+    return Outcome(look_again_s=_tick(cr, seen, verdict, told), events=_events(key, cr, verdict, step))
 
 
-async def _gather(cr: Deployment, do: Deps) -> plan.Seen:
+def _tick(cr: Deployment, seen: plan.Seen, verdict: Verdict | None, told: DeploymentStatus) -> float:
+    if seen.health is not None and plan.spreading(cr, seen):
+        return SPREADING_TICK_S
+    if verdict is not None and not verdict.allowed:
+        return WAITING_TICK_S
+    return STEADY_TICK_S if status.is_settled(told) else STARTING_TICK_S
+
+
+async def _stand_still(cr: Deployment, seen: plan.Seen, stop: Waiting, do: Deps) -> Outcome:
+    """Nothing new is started, but what runs is observed on, and its pods learn who may call."""
+    step = plan.next_step(cr, seen, None, do.clock(), do.defaults).without_rollout()
+    seen = await _apply(cr, seen, step, do)
+
+    def told(_: Any, reason: Reason, message: str, now: datetime, **_final: bool) -> DeploymentStatus:
+        return status.waiting(cr, seen, step, reason, message, now)
+
+    return await told_unfinished(cr, stop, told, do)
+
+
+async def _gather(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> plan.Seen:
     namespace, name = cr.metadata.namespace, cr.metadata.name
     live = await child("RayService", cr.metadata, name, do)
     seen_child = ray_service(live) if live else None
-    source = await _code(cr, do)
     copied = False
     if source is not None:
         copied = (

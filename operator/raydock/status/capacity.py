@@ -14,8 +14,8 @@ from raydock.status.conditions import condition
 
 def capacity(before: Capacity | None, verdict: Verdict | None, now: datetime) -> Capacity | None:
     """status.capacity. A denial that says the same again keeps its time, or each tick would be a write."""
-    if verdict is None:
-        return before
+    if verdict is None:  # a denial of what is asked no more would only confuse
+        return before if before and before.allowed else None
     told = Capacity(
         allowed=verdict.allowed,
         provider=verdict.provider,
@@ -28,11 +28,13 @@ def capacity(before: Capacity | None, verdict: Verdict | None, now: datetime) ->
     return before if same else told
 
 
-def capacity_available(room: Capacity | None, verdict: Verdict | None) -> Condition:
-    """Whether there was room for what the spec asks."""
+def capacity_available(room: Capacity | None, verdict: Verdict | None, *, admitted: bool) -> Condition:
+    """Whether there was room for what the spec asks. `admitted`: the child is there."""
     kind = ConditionType.CAPACITY_AVAILABLE
     if verdict is not None and not verdict.allowed:
         return condition(kind, False, Reason.INSUFFICIENT, verdict.message)
+    if verdict is None and not admitted:
+        return condition(kind, None, Reason.PENDING, "the capacity gate was not asked yet")
     if room is not None and room.provider == "none":
         return condition(kind, True, Reason.GATE_OFF, "capacity.provider is none: nothing was checked")
     if room is not None and room.allowed:

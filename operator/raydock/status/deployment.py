@@ -63,7 +63,10 @@ class _View:
 
     @property
     def application(self) -> Application | None:
-        return self.newest.applications.get(self.cr.metadata.name) if self.newest else None
+        child = self.seen.child
+        if child is None or self.newest is None or child.observed_generation < child.meta.generation:
+            return None  # KubeRay speaks of what was asked before
+        return self.newest.applications.get(self.cr.metadata.name)
 
     @property
     def answers(self) -> bool:
@@ -87,9 +90,22 @@ class _View:
         return datetime.fromisoformat(text) if text else None
 
     @property
+    def rolled_out(self) -> bool:
+        """The wanted revision answered once since it was asked for: what breaks later is no rollout."""
+        before = self.cr.status
+        return self.current or (
+            before.rollout is not None
+            and before.rollout.state is RolloutState.IDLE
+            and before.rollout.started_at is not None
+            and before.rollout.started_at == self.started
+            and before.revision is not None
+            and before.revision.wanted == self.step.wanted.whole
+        )
+
+    @property
     def late(self) -> bool:
         """Nothing became visible for progressDeadlineSeconds."""
-        if self.started is None or self.denied or self.current:
+        if self.started is None or self.denied or self.rolled_out:
             return False
         steps = [self.started, *(t for p in self.newest_pods for t in (p.created, p.started) if t)]
         return self.now - max(steps) > timedelta(seconds=self.cr.spec.rollout.progress_deadline_seconds)
@@ -113,7 +129,7 @@ def deployment(
         if child and child.active.name and not cr.spec.suspend
         else None,
         revision=RevisionStatus(
-            serving=seen.health.revision if seen.health and not cr.spec.suspend else None,
+            serving=seen.health.revision if seen.health and view.answers and not cr.spec.suspend else None,
             wanted=step.wanted.whole,
         ),
         rollout=_rollout(view),
@@ -133,8 +149,21 @@ def unfinished(
     cr: Deployment, reason: Reason, message: str, now: datetime, *, final: bool
 ) -> DeploymentStatus:
     """The status of a pass that ended early: what was claimed about the workload stays as it was."""
-    found = stopped(cr.metadata, cr.status.conditions, reason, message, now, final=final)
+    before = [c for c in cr.status.conditions if c.type != ConditionType.SUSPENDED or cr.spec.suspend]
+    found = stopped(cr.metadata, tuple(before), reason, message, now, final=final)
     return cr.status.model_copy(update={"observed_generation": cr.metadata.generation, "conditions": found})
+
+
+def waiting(
+    cr: Deployment, seen: Seen, step: Step, reason: Reason, message: str, now: datetime
+) -> DeploymentStatus:
+    """While something that the spec names is missing: what was seen, and a rollout that stands still."""
+    observed = deployment(cr, seen, None, step, now)
+    serving = observed.revision.serving if observed.revision else None
+    wanted = cr.status.revision.wanted if cr.status.revision else None
+    kept = {"revision": RevisionStatus(serving=serving, wanted=wanted), "rollout": cr.status.rollout}
+    held_up = cr.model_copy(update={"status": observed.model_copy(update=kept)})
+    return unfinished(held_up, reason, message, now, final=False)
 
 
 def paused(cr: Deployment, now: datetime) -> DeploymentStatus:
@@ -157,7 +186,11 @@ def _suspended() -> list[Condition]:
 
 
 def _conditions(view: _View, room: Capacity | None) -> list[Condition]:
-    parts = [capacity_available(room, view.verdict), _cluster_ready(view), _application_healthy(view)]
+    parts = [
+        capacity_available(room, view.verdict, admitted=view.seen.child is not None),
+        _cluster_ready(view),
+        _application_healthy(view),
+    ]
     wanted = _wanted_serves(view)
     found = [*parts, wanted] if wanted else parts
     return [
@@ -217,7 +250,7 @@ def _wanted_serves(view: _View) -> Condition | None:
 
 
 def _busy(view: _View, why: Condition | None) -> list[Condition]:
-    if view.current or why is None:
+    if why is None or why.status == "True":
         return []
     found = view.trouble
     if view.late:
@@ -250,7 +283,9 @@ def _ready_replicas(view: _View) -> int:
 def _application(view: _View) -> ServeApplication | None:
     application = view.application
     before = view.cr.status.serve_application
-    if application is None or view.cr.spec.suspend:
+    if view.cr.spec.suspend or view.seen.child is None:
+        return before.model_copy(update={"status": None, "message": ""}) if before else None
+    if application is None:
         return before
     name = view.cr.metadata.name
     seen_running = view.answers or bool(before and before.id)
@@ -263,7 +298,7 @@ def _application(view: _View) -> ServeApplication | None:
 
 
 def _rollout(view: _View) -> RolloutStatus:
-    if view.current or view.cr.spec.suspend:
+    if view.rolled_out or view.cr.spec.suspend:
         return RolloutStatus(state=RolloutState.IDLE, started_at=view.started)
     if view.denied and view.verdict:
         return RolloutStatus(
@@ -282,7 +317,7 @@ def _progress(view: _View) -> DeployProgress | None:
     """Share of the way from the first write to the first answer of the wanted version."""
     if view.cr.spec.suspend or view.seen.child is None:
         return None
-    if view.current:
+    if view.rolled_out:
         return DeployProgress(category=DeployCategory.REGISTER, percent=100)
     heads = view.newest_pods
     if any(p.ready for p in heads):
