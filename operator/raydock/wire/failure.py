@@ -18,17 +18,15 @@ def line(failure: Failure) -> str:
 
 def find(text: str) -> Failure | None:
     """The last failure marked in `text`, also where Ray quoted the line inside a JSON or repr string."""
-    start = text.rfind(MARK)
-    if start < 0:
-        return None
-    rest = text[start + len(MARK) :]
-    for candidate in (rest, _unquoted(rest)):
-        end = _object_end(candidate)
-        if end:
-            try:
-                return loads(Failure, candidate[:end])
-            except WireError:
-                continue
+    # Ray cuts long texts, so the last mark may have lost its end: then an earlier one tells.
+    for rest in reversed(text.split(MARK)[1:]):
+        for candidate in (rest, _unquoted(rest)):
+            end = _object_end(candidate)
+            if end:
+                try:
+                    return loads(Failure, candidate[:end])
+                except WireError:
+                    continue
     return None
 
 
