@@ -28,9 +28,9 @@ def keys(kind: str, new: Any, old: Any, store: Store, gate: Gate) -> set[Key]:
         case "RayCluster":
             return _of_cluster(obj, store)
         case _ if kind in OURS:
-            return {_key(kind, obj)} | _neighbours(kind, obj, store)
+            return {_key(kind, obj)} | _neighbours(kind, new, old, store)
         case _:
-            return _owner(obj) | _neighbours(kind, obj, store)
+            return _owner(obj) | _neighbours(kind, new, old, store)
 
 
 def _of_pod(new: Pod | None, old: Pod | None) -> set[Key]:
@@ -62,19 +62,47 @@ def _owner(obj: Any) -> set[Key]:
     return {Key(owner["kind"], metadata.get("namespace", ""), owner["name"])}
 
 
-def _neighbours(kind: str, obj: Any, store: Store) -> set[Key]:
-    """Deployments and endpoints of a namespace look at each other: health one way, keys the other."""
+def _neighbours(kind: str, new: Any, old: Any, store: Store) -> set[Key]:
+    """Deployments and endpoints of a namespace look at each other: health one way, keys the other.
+
+    An endpoint's own status and a gateway's word on a route concern no Deployment: with hundreds of both in
+    one namespace each such write would wake them all.
+    """
+    obj: Any = new if new is not None else old
     namespace = obj["metadata"].get("namespace", "")
     match kind:
         case "Deployment":
             waiting = (k for k in _all("BatchJob", namespace, store) if _names(k, obj, store))
-            return {*_all("InferenceEndpoint", namespace, store), *waiting}
+            return {*_routed_to(obj, store), *waiting}
         case "RayService":
-            return set(_all("InferenceEndpoint", namespace, store))
+            return set(_routed_to(obj, store))
+        case "InferenceEndpoint" if _said(new) == _said(old):
+            return set()
+        case "HTTPRoute" if _marks(new) == _marks(old):
+            return set()
         case "InferenceEndpoint" | "HTTPRoute":
             return set(_all("Deployment", namespace, store))
         case _:
             return set()
+
+
+def _said(endpoint: Any) -> Any:
+    """What Deployments take from an endpoint."""
+    return endpoint and (endpoint["spec"], endpoint["metadata"].get("deletionTimestamp"))
+
+
+def _marks(route: Any) -> Any:
+    """What Deployments take from an endpoint's route: keys and split."""
+    return route and route["metadata"].get("annotations")
+
+
+def _routed_to(deployment: Any, store: Store) -> Iterable[Key]:
+    """Endpoints that name a Deployment, or its RayService of the same name, in spec or in force."""
+    name, namespace = deployment["metadata"]["name"], deployment["metadata"].get("namespace", "")
+    for endpoint in store.in_namespace("InferenceEndpoint", namespace):
+        shares = [*endpoint["spec"]["traffic"], *(endpoint.get("status") or {}).get("traffic", ())]
+        if any(share["deployment"] == name for share in shares):
+            yield _key("InferenceEndpoint", endpoint)
 
 
 def _names(key: Key, deployment: Any, store: Store) -> bool:
