@@ -1,4 +1,4 @@
-"""The programs that get a manifest, as judges of it: CRD schemas of KubeRay and Gateway API, Ray Serve's schema."""
+"""The programs that get a manifest, as judges of it: the CRDs of KubeRay and Gateway API, Ray Serve's schema."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -54,7 +54,9 @@ def schema(kind: str) -> dict[str, Any]:
     module, path, name = _FILES[kind]
     file = build.module_folder(module, path) / "config" / "crd" / name
     if not file.exists():
-        raise FileNotFoundError(f"{file}: the CRD of {kind} is not in {path}; did hack/node/versions.toml change?")
+        raise FileNotFoundError(
+            f"{file}: the CRD of {kind} is not in {path}; did hack/node/versions.toml change?"
+        )
     crd = yaml.load(Path(file).read_text(), Loader=yaml.CSafeLoader)
     stored = next(v for v in crd["spec"]["versions"] if v["name"] == "v1")
     found: dict[str, Any] = stored["schema"]["openAPIV3Schema"]
@@ -65,7 +67,10 @@ def defaulted(manifest: Any, told: Mapping[str, Any]) -> Any:
     """`manifest` as an API server gives it back: with the defaults of the schema `told` filled in."""
     if isinstance(manifest, Mapping):
         fields = told.get("properties", {})
-        out = {k: defaulted(v, fields.get(k, told.get("additionalProperties") or {})) for k, v in manifest.items()}
+        out = {
+            k: defaulted(v, fields.get(k, told.get("additionalProperties") or {}))
+            for k, v in manifest.items()
+        }
         missing = {k: f["default"] for k, f in fields.items() if k not in manifest and "default" in f}
         return {**out, **missing}
     if isinstance(manifest, list):
@@ -79,7 +84,9 @@ def _strict(told: Any) -> Any:
         return [_strict(part) for part in told]
     if not isinstance(told, Mapping):
         return told
-    out = {k: _strict(v) if k != "properties" else {n: _strict(f) for n, f in v.items()} for k, v in told.items()}
+    out = {
+        k: _strict(v) if k != "properties" else {n: _strict(f) for n, f in v.items()} for k, v in told.items()
+    }
     if out.get("properties") and not out.get("x-kubernetes-preserve-unknown-fields"):
         out.setdefault("additionalProperties", False)
     if out.get("x-kubernetes-int-or-string"):
@@ -90,7 +97,7 @@ def _strict(told: Any) -> Any:
 def _unknown(value: Any, shape: Any, where: str) -> Iterator[str]:
     models = [m for m in _models(shape) if isinstance(value, Mapping)]
     for model in models[:1]:
-        fields = {name: field for name, field in _fields(model).items()}
+        fields = _fields(model)
         for key, part in value.items():
             if key not in fields:
                 yield f"{where}.{key}: not in {model.__name__}"

@@ -23,8 +23,16 @@ def live(case: Case) -> dict[str, Any]:
     former = Case(case.folder.parent / case.seen["live"])
     made = next(m for m in deployment_manifests(former) if m["kind"] == "RayService")
     back: dict[str, Any] = readers.defaulted(made, readers.schema("RayService"))
-    back["metadata"] = {**made["metadata"], "uid": "rs-1", "generation": 1, "finalizers": ["ray.io/rayservice-finalizer"]}
-    return {**back, "status": {"activeServiceStatus": {"rayClusterName": "iris-abcde"}, "observedGeneration": 1}}
+    back["metadata"] = {
+        **made["metadata"],
+        "uid": "rs-1",
+        "generation": 1,
+        "finalizers": ["ray.io/rayservice-finalizer"],
+    }
+    return {
+        **back,
+        "status": {"activeServiceStatus": {"rayClusterName": "iris-abcde"}, "observedGeneration": 1},
+    }
 
 
 def deployment_seen(case: Case) -> deployment.Seen:
@@ -79,7 +87,9 @@ def test_what_was_written_is_not_written_again(case: Case) -> None:
     """The API server fills in defaults: they must not look like somebody else's edit."""
     cr, defaults, seen = Deployment.parse(case.cr), case.defaults, deployment_seen(case)
     first = deployment.next_step(cr, seen, YES, NOW, defaults).manifests
-    service = next((m for m in first if m["kind"] == "RayService"), live(case) if "live" in case.seen else None)
+    service = next(
+        (m for m in first if m["kind"] == "RayService"), live(case) if "live" in case.seen else None
+    )
     assert service is not None
     back = readers.defaulted(service, readers.schema("RayService"))
     mark = next(m["metadata"]["annotations"]["raydock.io/manifest"] for m in first if m["kind"] == "Secret")
@@ -114,7 +124,11 @@ def test_a_route_that_stands_is_not_written_again(case: Case) -> None:
 
 
 def test_a_key_that_serve_would_drop_is_found() -> None:
-    config = {"applications": [{"name": "a", "import_path": "a:a", "deployments": [{"name": "d", "num_replcas": 2}]}]}
+    config = {
+        "applications": [
+            {"name": "a", "import_path": "a:a", "deployments": [{"name": "d", "num_replcas": 2}]}
+        ]
+    }
     assert readers.dropped_by_serve(config) == [
         "serveConfigV2.applications[0].deployments[0].num_replcas: not in DeploymentSchema"
     ]

@@ -1,0 +1,182 @@
+"""Objects of the tests, with everything that a case doesn't say at its harmless value."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from raydock.api import BatchJob, Deployment, InferenceEndpoint
+from raydock.capacity.verdict import Verdict
+from raydock.facts.pod import Pod, pod
+from raydock.facts.raycluster import ray_cluster
+from raydock.facts.rayjob import ray_job
+from raydock.facts.rayservice import RayService, ray_service
+from raydock.facts.route import HttpRoute, http_route
+from raydock.plan import access, batchjob, deployment, resolved
+from raydock.plan.defaults import Defaults
+from raydock.plan.ray_job import ray_job as job_manifest
+from raydock.wire.host import Health
+from raydock.wire.progress import Report
+from raydock.wire.record import dumps
+
+NOW = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
+DEFAULTS = Defaults()
+YES = Verdict(True, "cluster", feasible_replicas=2, checked_at=NOW)
+NO = Verdict(
+    False, "cluster", ("memory_insufficient",), "1Gi of memory is missing on node n1", checked_at=NOW
+)
+
+
+def after(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def meta(name: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "namespace": "demo", "uid": f"{name}-uid", "generation": 1, **more}
+
+
+def dep(*, status: Any = None, annotations: dict[str, str] | None = None, **spec: Any) -> Deployment:
+    spec = {"server": {"importPath": "iris:app"}, "replicas": 1, **spec}
+    obj: dict[str, Any] = {"metadata": meta("iris", annotations=annotations or {}), "spec": spec}
+    return with_status(Deployment.parse(obj), status) if status is not None else Deployment.parse(obj)
+
+
+def with_status(cr: Any, status: Any) -> Any:
+    """`cr` as it is read back after `status` was written: what doesn't survive the way is lost."""
+    obj = cr.as_json()
+    return type(cr).parse({**obj, "status": status.as_json()})
+
+
+def written(
+    cr: Deployment,
+    *,
+    active: str = "",
+    pending: str = "",
+    app: str | None = None,
+    app_message: str = "",
+    observed: int = 1,
+    now: datetime = NOW,
+    held: str | None = None,
+    code: dict[str, Any] | None = None,
+    deleting: bool = False,
+) -> dict[str, Any]:
+    """The RayService that was made for `cr` at `now`, and what KubeRay says of it."""
+    step = deployment.next_step(cr, deployment.Seen(code=code), YES, now, DEFAULTS)
+    made = next(m for m in step.manifests if m["kind"] == "RayService")
+    apps = {"iris": {"status": app, "message": app_message}} if app else {}
+    metadata = {**made["metadata"], "uid": "rs-uid", "generation": 1}
+    if held is not None:
+        metadata["annotations"] = {**metadata["annotations"], access.HELD_ANNOTATION: held}
+    if deleting:
+        metadata["deletionTimestamp"] = "2026-05-04T10:00:00Z"
+    status = {
+        "observedGeneration": observed,
+        "activeServiceStatus": {"rayClusterName": active, "applicationStatuses": {} if pending else apps},
+        "pendingServiceStatus": {"rayClusterName": pending, "applicationStatuses": apps if pending else {}},
+    }
+    return {**made, "metadata": metadata, "status": status}
+
+
+def child(cr: Deployment, **more: Any) -> RayService:
+    return ray_service(written(cr, **more))
+
+
+def head(
+    cluster: str = "iris-a", *, revision: str = "", ready: bool = True, created: datetime = NOW, **status: Any
+) -> Pod:
+    conditions = [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": str(ready)}]
+    return pod(
+        {
+            "metadata": {
+                "name": f"{cluster}-head",
+                "namespace": "demo",
+                "uid": f"{cluster}-head",
+                "creationTimestamp": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "labels": {"ray.io/cluster": cluster, "ray.io/node-type": "head"},
+                "annotations": {"raydock.io/cluster-revision": revision},
+            },
+            "spec": {"nodeName": "n1", "containers": [{"name": "ray"}]},
+            "status": {"phase": "Running", "podIP": "10.0.0.7", "conditions": conditions, **status},
+        }
+    )
+
+
+def healthy(revision: str, status: str = "ready", message: str = "", access_held: str = "") -> Health:
+    return Health(status, "iris", revision, access_held, message)
+
+
+def endpoint(
+    name: str = "flower", *, annotations: dict[str, str] | None = None, **spec: Any
+) -> InferenceEndpoint:
+    spec = {"traffic": [{"deployment": "iris", "percent": 100}], **spec}
+    return InferenceEndpoint.parse({"metadata": meta(name, annotations=annotations or {}), "spec": spec})
+
+
+def route(
+    name: str = "flower",
+    *,
+    hashes: str = "",
+    split: str = "{}",
+    accepted: bool | None = True,
+    observed: int = 1,
+) -> HttpRoute:
+    parents = []
+    if accepted is not None:
+        said = [
+            {
+                "type": kind,
+                "status": str(accepted),
+                "reason": "Said",
+                "message": "why",
+                "observedGeneration": observed,
+            }
+            for kind in ("Accepted", "ResolvedRefs")
+        ]
+        ref = {"name": "raydock", "namespace": "raydock-system"}
+        parents = [{"parentRef": ref, "controllerName": "gw", "conditions": said}]
+    marks = {access.HASHES_ANNOTATION: hashes, "raydock.io/traffic": split}
+    return http_route({"metadata": meta(name, annotations=marks), "status": {"parents": parents}})
+
+
+def job(*, status: Any = None, **spec: Any) -> BatchJob:
+    spec = {
+        "server": {"importPath": "iris:predict"},
+        "input": {"tables": {"uris": ["pvc://data/iris/"]}},
+        "output": {"uri": "pvc://out/iris/"},
+        **spec,
+    }
+    cr = BatchJob.parse({"metadata": meta("iris"), "spec": spec})
+    return with_status(cr, status) if status is not None else cr
+
+
+def record(
+    cr: BatchJob, *, attempt: int = 1, failures: int = 0, result: resolved.Result | None = None
+) -> resolved.Record:
+    settled = resolved.resolve(cr, None, None, DEFAULTS)
+    assert settled is not None
+    made = resolved.record_manifest(cr, settled, DEFAULTS)
+    marks = {resolved.ATTEMPT_ANNOTATION: str(attempt), resolved.FAILURES_ANNOTATION: str(failures)}
+    if result:
+        marks[resolved.RESULT_ANNOTATION] = dumps(result)
+    metadata = {**made["metadata"], "annotations": marks, "creationTimestamp": "2026-05-04T10:00:00Z"}
+    return resolved.record({**made, "metadata": metadata})
+
+
+def run(
+    cr: BatchJob, kept: resolved.Record, *, deleting: bool = False, workers: int | None = None, **status: Any
+) -> batchjob.Seen:
+    """A started attempt. `status`: of the RayJob; `workers`: pods of the live cluster's worker group."""
+    obj = {**job_manifest(cr, kept, DEFAULTS), "status": {"rayClusterName": "iris-c", **status}}
+    if deleting:
+        obj["metadata"] = {**obj["metadata"], "deletionTimestamp": "2026-05-04T10:00:00Z"}
+    cluster = None
+    if workers is not None:
+        spec = obj["spec"]["rayClusterSpec"]
+        groups = [{**g, "replicas": workers} for g in spec.get("workerGroupSpecs", [])]
+        cluster = {
+            "metadata": {**meta("iris-c"), "resourceVersion": "7"},
+            "spec": {**spec, "workerGroupSpecs": groups},
+        }
+    return batchjob.Seen(kept, ((ray_job(obj), obj),), ray_cluster(cluster) if cluster else None, cluster)
+
+
+def report(attempt: int = 1, **more: Any) -> Report:
+    return Report("demo", "iris", "iris-uid", attempt, **{"category": "inference", "percent": 10, **more})

@@ -1,0 +1,236 @@
+"""Each state of a BatchJob and its next step."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from raydock.api import BatchJob
+from raydock.capacity.verdict import Verdict
+from raydock.plan import resolved
+from raydock.plan.batchjob import Seen, Step, demand, next_step
+from raydock.wire.failure import line
+from raydock.wire.progress import Failure, Output
+from tests.unit.plan.given import DEFAULTS, NO, NOW, YES, after, job, record, report, run
+
+ONE = job()
+KEPT = record(ONE)
+DONE = Output("pvc://out/iris/", 10, 100, 1, 0)
+LOST, FINAL = Failure("PredictFailed", "lost"), Failure("InputInvalid", "no rows", final=True)
+RESULT = resolved.Result("Succeeded", "Succeeded", "done", "2026-05-04T10:00:00Z")
+
+
+def said(step: Step) -> dict[str, Any]:
+    """The step in few words."""
+    words = {
+        "result": f"{step.result.state}/{step.result.reason}" if step.result else None,
+        "retry": step.record_patch is not None,
+        "delete": len(step.delete),
+        "start": step.start["metadata"]["name"] if step.start else None,
+        "grow": step.grow["spec"]["workerGroupSpecs"][0]["replicas"] if step.grow else None,
+    }
+    return {key: value for key, value in words.items() if value}
+
+
+def go(cr: BatchJob, seen: Seen, verdict: Verdict | None = None, seconds: float = 0) -> dict[str, Any]:
+    return said(next_step(cr, seen, verdict, after(seconds), DEFAULTS))
+
+
+def running(cr: BatchJob = ONE, kept: resolved.Record = KEPT, **more: Any) -> Seen:
+    return run(cr, kept, **{"jobStatus": "RUNNING", "jobDeploymentStatus": "Running", **more})
+
+
+def failed(message: str = "Traceback", **more: Any) -> Seen:
+    return run(
+        ONE, KEPT, **{"jobStatus": "FAILED", "jobDeploymentStatus": "Failed", "message": message, **more}
+    )
+
+
+STEPS = [
+    pytest.param(ONE, Seen(None), None, {}, id="nothing is settled yet"),
+    pytest.param(ONE, Seen(KEPT), YES, {"start": "iris-1"}, id="start"),
+    pytest.param(ONE, Seen(KEPT), NO, {}, id="denied"),
+    pytest.param(ONE, running(), None, {}, id="running"),
+    pytest.param(
+        ONE, Seen(record(ONE, attempt=2, failures=1)), YES, {"start": "iris-2"}, id="second attempt"
+    ),
+    pytest.param(
+        ONE, replace(running(), report=report(failure=LOST)), None, {"retry": True, "delete": 1}, id="retry"
+    ),
+    pytest.param(ONE, failed(), None, {"retry": True, "delete": 1}, id="Ray says it failed"),
+    pytest.param(
+        ONE, run(ONE, KEPT, jobStatus="STOPPED"), None, {"retry": True, "delete": 1}, id="stopped by hand"
+    ),
+    pytest.param(
+        ONE,
+        run(ONE, KEPT, jobDeploymentStatus="ValidationFailed", message="bad"),
+        None,
+        {"result": "Failed/JobFailed"},
+        id="KubeRay refuses the RayJob",
+    ),
+    pytest.param(
+        ONE,
+        replace(running(), report=report(failure=FINAL)),
+        None,
+        {"result": "Failed/InputInvalid"},
+        id="final failure",
+    ),
+    pytest.param(
+        ONE,
+        failed(f"logs\n{line(FINAL)}\nbye"),
+        None,
+        {"result": "Failed/InputInvalid"},
+        id="final failure, told by Ray's message alone",
+    ),
+    pytest.param(
+        job(backoffLimit=0), failed(), None, {"result": "Failed/JobFailed"}, id="no retry is allowed"
+    ),
+    pytest.param(
+        ONE,
+        replace(running(kept=record(ONE, attempt=4, failures=3)), report=report(4, failure=LOST)),
+        None,
+        {"result": "Failed/PredictFailed"},
+        id="backoff is used up",
+    ),
+    pytest.param(
+        ONE,
+        replace(running(kept=record(ONE, attempt=2, failures=1)), report=report(1, failure=LOST)),
+        None,
+        {},
+        id="a late word of an earlier attempt",
+    ),
+    pytest.param(
+        ONE,
+        replace(running(), report=report(output=DONE)),
+        None,
+        {"result": "Succeeded/Succeeded"},
+        id="published",
+    ),
+    pytest.param(
+        ONE,
+        run(ONE, KEPT, jobStatus="SUCCEEDED"),
+        None,
+        {"result": "Succeeded/Succeeded"},
+        id="only Ray says so",
+    ),
+    pytest.param(
+        job(cancel=True), running(), None, {"result": "Cancelled/Cancelled", "delete": 1}, id="cancel"
+    ),
+    pytest.param(
+        job(cancel=True), Seen(KEPT), None, {"result": "Cancelled/Cancelled"}, id="cancel while queued"
+    ),
+    pytest.param(
+        job(cancel=True), Seen(None), None, {"result": "Cancelled/Cancelled"}, id="cancel from the start"
+    ),
+    pytest.param(
+        job(cancel=True),
+        replace(running(), report=report(output=DONE)),
+        None,
+        {"result": "Succeeded/Succeeded"},
+        id="cancel came after the output was published",
+    ),
+    pytest.param(job(suspend=True), running(), None, {"delete": 1}, id="suspend"),
+    pytest.param(job(suspend=True), run(ONE, KEPT, deleting=True), None, {}, id="suspend, deleting"),
+    pytest.param(job(suspend=True), Seen(KEPT), None, {}, id="suspended"),
+    pytest.param(
+        ONE, replace(running(), kept=record(ONE, result=RESULT)), None, {}, id="ended, kept for its TTL"
+    ),
+]
+
+
+@pytest.mark.parametrize(("cr", "seen", "verdict", "wanted"), STEPS)
+def test_the_next_step(cr: BatchJob, seen: Seen, verdict: Verdict | None, wanted: dict[str, Any]) -> None:
+    assert go(cr, seen, verdict) == wanted
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wanted"),
+    [
+        pytest.param(3600, {}, id="just in time"),
+        pytest.param(3601, {"result": "Failed/DeadlineExceeded", "delete": 1}, id="too late"),
+    ],
+)
+def test_all_attempts_share_the_deadline(seconds: float, wanted: dict[str, Any]) -> None:
+    assert go(job(activeDeadlineSeconds=3600), running(), None, seconds) == wanted
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds", "deleted", "wait"),
+    [
+        pytest.param("Succeeded", 599, 0, 1, id="one second left"),
+        pytest.param("Failed", 600, 1, None, id="over"),
+        pytest.param("Cancelled", 0, 1, None, id="a cancelled one stops now"),
+    ],
+)
+def test_an_ended_job_is_removed_after_its_ttl(
+    state: str, seconds: int, deleted: int, wait: float | None
+) -> None:
+    kept = record(ONE, result=replace(RESULT, state=state))
+    step = next_step(ONE, replace(running(), kept=kept), None, after(seconds), DEFAULTS)
+    assert (len(step.delete), step.look_again_s) == (deleted, wait)
+
+
+def test_an_attempt_waits_until_the_former_is_gone() -> None:
+    kept = record(ONE, attempt=2, failures=1)
+    former = replace(run(ONE, KEPT), kept=kept)
+    assert go(ONE, former, YES) == {"delete": 1}
+    assert go(ONE, replace(run(ONE, KEPT, deleting=True), kept=kept), YES) == {}
+    assert go(ONE, Seen(kept), YES) == {"start": "iris-2"}
+
+
+def test_a_crash_after_the_record_was_written_repeats_only_the_rest() -> None:
+    """The record goes first: the result stands, what was to be deleted is deleted by the next pass."""
+    failing = replace(running(), report=report(failure=LOST))
+    assert go(ONE, failing) == {"retry": True, "delete": 1}
+    assert go(ONE, replace(failing, kept=record(ONE, attempt=2, failures=1)), YES) == {"delete": 1}
+    cancelled = record(ONE, result=replace(RESULT, state="Cancelled"))
+    assert go(job(cancel=True), replace(running(), kept=cancelled)) == {"delete": 1}
+
+
+THREE = job(workers={"max": 3})
+MANY = job(workers={"max": 10, "min": 4})
+
+
+@pytest.mark.parametrize(
+    ("cr", "present", "verdict", "asks", "grows"),
+    [
+        pytest.param(THREE, 0, YES, True, 2, id="both fit"),
+        pytest.param(THREE, 0, replace(YES, feasible_replicas=1), True, 1, id="one fits"),
+        pytest.param(THREE, 0, NO, True, None, id="none fits"),
+        pytest.param(THREE, 2, None, False, None, id="all there"),
+        pytest.param(THREE, 5, None, False, 2, id="max was lowered"),
+        pytest.param(
+            job(workers={"max": 1}), None, None, False, None, id="one worker needs no pod beside the head"
+        ),
+    ],
+)
+def test_a_running_job_grows_as_far_as_there_is_room(
+    cr: BatchJob, present: int | None, verdict: Verdict | None, asks: bool, grows: int | None
+) -> None:
+    seen = running(cr, record(cr), workers=present)
+    asked = demand(cr, seen, DEFAULTS)
+    assert (asked is not None) == asks
+    assert go(cr, seen, verdict).get("grow") == grows
+
+
+def test_the_first_demand_holds_the_least_that_makes_sense() -> None:
+    asked = demand(MANY, Seen(record(MANY)), DEFAULTS)
+    assert asked is not None
+    assert {shape.name: shape.count for shape in asked.shapes} == {"head": 1, "workers": 3}
+    alone = demand(THREE, Seen(record(THREE)), DEFAULTS)
+    assert alone is not None
+    assert [shape.name for shape in alone.shapes] == ["head"]
+
+
+@pytest.mark.parametrize("spec", [{"suspend": True}, {"cancel": True}], ids=str)
+def test_who_wants_nothing_asks_nothing(spec: dict[str, Any]) -> None:
+    assert demand(job(**spec), Seen(KEPT), DEFAULTS) is None
+    assert demand(ONE, Seen(record(ONE, result=RESULT)), DEFAULTS) is None
+
+
+def test_the_longest_name_stays_within_kuberays_limit() -> None:
+    long = ONE.model_copy(update={"metadata": ONE.metadata.model_copy(update={"name": "a" * 40})})
+    start = next_step(long, Seen(record(long, attempt=101, failures=100)), YES, NOW, DEFAULTS).start
+    assert start is not None
+    assert len(start["metadata"]["name"]) <= 47
+    assert all(len(value) <= 63 for value in start["metadata"]["labels"].values())

@@ -1,0 +1,166 @@
+"""The split in force, the URL, what the gateway said, and what a rotation needs."""
+
+from typing import Any
+
+import pytest
+
+from raydock.api import InferenceEndpoint
+from raydock.api.deployment import DeploymentStatus
+from raydock.facts.gateway import gateway
+from raydock.plan import endpoint as plan
+from raydock.plan import traffic
+from raydock.plan.defaults import Defaults, GatewayRef
+from raydock.plan.traffic import Backend
+from tests.unit.plan.given import DEFAULTS, NOW, dep, endpoint, meta, route, with_status
+
+UP, DOWN, NONE = Backend("svc", True), Backend("svc", False), Backend("", False)
+SPLIT = [{"deployment": "a", "percent": 90}, {"deployment": "b", "percent": 10}]
+
+
+@pytest.mark.parametrize(
+    ("before", "a", "b", "wanted"),
+    [
+        pytest.param({}, UP, UP, {"a": 90, "b": 10}, id="all healthy"),
+        pytest.param({}, UP, NONE, {"a": 90}, id="at the beginning the healthy ones share"),
+        pytest.param({}, NONE, NONE, {}, id="nobody is up"),
+        pytest.param({}, DOWN, DOWN, {}, id="nobody is healthy"),
+        pytest.param({"a": 100}, UP, NONE, {"a": 100}, id="the old split stays for a newcomer"),
+        pytest.param({"a": 100}, UP, UP, {"a": 90, "b": 10}, id="the newcomer is healthy"),
+        pytest.param({"a": 90, "b": 10}, UP, DOWN, {"a": 90, "b": 10}, id="who breaks later keeps its share"),
+        pytest.param({"a": 90, "b": 10}, UP, NONE, {"a": 90}, id="never a Service that isn't there"),
+        pytest.param({"gone": 100}, UP, NONE, {"a": 90}, id="the old one was deleted"),
+    ],
+)
+def test_the_split_in_force(before: dict[str, int], a: Backend, b: Backend, wanted: dict[str, int]) -> None:
+    assert traffic.in_force(endpoint(traffic=SPLIT), before, {"a": a, "b": b, "gone": NONE}) == wanted
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[1]", '{"a": "x"}', '"a"'])
+def test_a_split_that_is_none_is_no_memory(text: str | None) -> None:
+    assert traffic.remembered(text) == {}
+    assert traffic.remembered(traffic.memory({"b": 10, "a": 90})) == {"a": 90, "b": 10}
+
+
+def test_a_backend_is_what_the_deployment_claims() -> None:
+    said = {
+        "service": {"name": "iris-serve-svc", "port": 8000},
+        "conditions": [
+            {
+                "type": "ApplicationHealthy",
+                "status": "True",
+                "reason": "ApplicationRunning",
+                "message": "",
+                "observedGeneration": 1,
+                "lastTransitionTime": NOW,
+            }
+        ],
+    }
+    up = with_status(dep(), DeploymentStatus.model_validate(said))
+    assert traffic.backend(up) == Backend("iris-serve-svc", True)
+    assert traffic.backend(None) == NONE
+    assert traffic.backend(with_status(dep(suspend=True), up.status)) == NONE
+    assert traffic.backend(with_status(dep(), DeploymentStatus(conditions=up.status.conditions))) == NONE
+
+
+def gate(*listeners: dict[str, Any], addresses: tuple[str, ...] = ("10.0.0.1",)) -> Any:
+    return gateway(
+        {
+            "metadata": meta("raydock"),
+            "spec": {"listeners": list(listeners)},
+            "status": {"addresses": [{"value": a} for a in addresses]},
+        }
+    )
+
+
+HTTP = {"name": "http", "port": 80, "protocol": "HTTP"}
+HTTPS = {"name": "https", "port": 443, "protocol": "HTTPS", "hostname": "models.example"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "seen", "settings", "wanted"),
+    [
+        pytest.param({}, gate(HTTP), {}, "http://10.0.0.1/demo/flower", id="address"),
+        pytest.param({}, gate({**HTTP, "port": 8080}), {}, "http://10.0.0.1:8080/demo/flower", id="port"),
+        pytest.param({}, gate(HTTP, addresses=()), {}, None, id="no address yet"),
+        pytest.param({}, None, {}, None, id="no gateway"),
+        pytest.param(
+            {"sectionName": "https"}, gate(HTTP, HTTPS), {}, "https://models.example/demo/flower", id="tls"
+        ),
+        pytest.param(
+            {"hostnames": ["*.x.example", "a.example"]},
+            gate(HTTP),
+            {},
+            "http://a.example/demo/flower",
+            id="hostname",
+        ),
+        pytest.param({}, gate(HTTP), {"gateway_address": "h:31"}, "http://h:31/demo/flower", id="setting"),
+    ],
+)
+def test_the_url(spec: dict[str, Any], seen: Any, settings: dict[str, Any], wanted: str | None) -> None:
+    assert plan.url(endpoint(gateway=spec), seen, Defaults(**settings)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("spec", "wanted"),
+    [
+        pytest.param({}, GatewayRef(), id="the setting's"),
+        pytest.param({"sectionName": "s"}, GatewayRef(section_name="s"), id="another listener of it"),
+        pytest.param({"name": "own"}, GatewayRef(name="own", namespace="demo"), id="in the own namespace"),
+        pytest.param(
+            {"name": "own", "namespace": "x"}, GatewayRef(name="own", namespace="x"), id="elsewhere"
+        ),
+    ],
+)
+def test_the_gateway_of_an_endpoint(spec: dict[str, Any], wanted: GatewayRef) -> None:
+    assert plan.gateway_of(endpoint(gateway=spec), DEFAULTS) == wanted
+
+
+@pytest.mark.parametrize(
+    ("seen", "taken", "word"),
+    [
+        pytest.param(route(), True, "", id="accepted"),
+        pytest.param(route(accepted=None), False, "not looked at the route", id="no parent"),
+        pytest.param(route(observed=0), False, "newest route", id="an older generation"),
+        pytest.param(route(accepted=False), False, "Said: why", id="refused"),
+    ],
+)
+def test_acceptance_is_of_the_newest_route(seen: Any, taken: bool, word: str) -> None:
+    got, why = plan.accepted(seen, DEFAULTS.gateway)
+    assert got == taken
+    assert word in why
+
+
+@pytest.mark.parametrize(
+    ("value", "handled", "asked"),
+    [
+        pytest.param(None, None, None, id="no annotation"),
+        pytest.param("primary", None, ("primary", "primary"), id="asked"),
+        pytest.param("primary", "primary", None, id="handled"),
+        pytest.param("primary:2", "primary", ("primary", "primary:2"), id="asked again"),
+        pytest.param("secondary:x", "primary", ("secondary", "secondary:x"), id="the other"),
+        pytest.param("both", None, None, id="no slot"),
+    ],
+)
+def test_a_rotation_is_asked_once_a_value(value: str | None, handled: str | None, asked: Any) -> None:
+    cr = endpoint(annotations={"raydock.io/rotate": value} if value else {})
+    assert plan.rotation_asked(cr, handled) == asked
+    assert plan.rotation_refused(cr) == (value == "both")
+
+
+def test_an_open_endpoint_rotates_nothing() -> None:
+    cr: InferenceEndpoint = endpoint(annotations={"raydock.io/rotate": "primary"}, auth={"mode": "None"})
+    assert plan.rotation_asked(cr, None) is None
+
+
+@pytest.mark.parametrize(
+    ("serving", "late"),
+    [
+        pytest.param({}, [], id="nobody serves"),
+        pytest.param({"a": "a" * 16 + "," + "b" * 16}, [], id="knows both, and more is no harm"),
+        pytest.param({"a": "a" * 16, "b": ""}, ["a", "b"], id="one key, no key"),
+    ],
+)
+def test_keys_are_pending_until_every_deployment_reported_them(
+    serving: dict[str, str], late: list[str]
+) -> None:
+    assert plan.not_held(("a" * 64, "b" * 64), serving) == late
