@@ -20,7 +20,7 @@ import ray
 from raydock.batch.verify import verify
 from raydock.reasons import Reason
 from raydock.wire import failure
-from raydock.wire.job import JobConfig, TablesInput
+from raydock.wire.job import WORKER_RESOURCE, JobConfig, TablesInput
 from raydock.wire.record import dumps
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
@@ -64,7 +64,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, side: Path) -> Iterator[st
         patch.setenv("RAY_AUTH_MODE", "disabled")  # else Ray writes a token into the home folder
         found: Any = ray.init(
             address="local",
-            num_cpus=2,
+            num_cpus=3,  # as in a head pod: one to spare
+            resources={WORKER_RESOURCE: 2},
             object_store_memory=100_000_000,
             include_dashboard=False,
             log_to_driver=False,

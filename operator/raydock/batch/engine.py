@@ -13,6 +13,7 @@ from raydock.batch.plan import Shard
 from raydock.batch.worker import LOAD, Outcome, Setting, Worker
 from raydock.errors import Retry, Terminal
 from raydock.reasons import Reason
+from raydock.wire.job import WORKER_RESOURCE
 from raydock.wire.ledger import CommitRecord
 from raydock.wire.record import dumps, loads
 
@@ -32,15 +33,16 @@ def run(setting: Setting, shards: Sequence[Shard]) -> Iterator[CommitRecord | No
         return
     _connect()
     rows = [{"shard": dumps(shard)} for shard in (LOAD, *shards)]
-    workers = min(max(1, setting.config.workers_max), len(shards))
     outcomes = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
         Worker,
         batch_size=1,
         fn_constructor_args=(setting,),
-        # All are asked for at once; the first one to be placed begins.
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers),
+        # Begins as soon as one worker is placed. How many there can be is decided by the pods that are there,
+        # of which each holds one, so a raised workers.max takes effect while the job runs.
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=len(shards)),
         num_cpus=setting.config.worker_cpus,
         num_gpus=setting.config.worker_gpus or None,
+        resources={WORKER_RESOURCE: 1},
         max_restarts=WORKER_RESTARTS,
         max_task_retries=WORKER_RESTARTS,
     )

@@ -88,11 +88,11 @@ class Ledger:
 
     def refuse_foreign_files(self) -> None:
         """Raises Terminal(OUTPUT_NOT_EMPTY) when the output holds anything but leftovers of ended jobs."""
+        # Names before the decision: whoever links files has decided before, and takes it away after `_SUCCESS` only.
+        names = self._storage.names("")
         decision = self._decision()
         ours = {file.path for file in decision.success.files} if decision is not None else set()
-        foreign = [
-            name for name in self._storage.names("") if name not in ALWAYS_THERE | ours | {SUCCESS_FILE}
-        ]
+        foreign = [name for name in names if name not in ALWAYS_THERE | ours | {SUCCESS_FILE}]
         if foreign:
             named = ", ".join(foreign[:NAMED_AT_MOST]) + (", …" if len(foreign) > NAMED_AT_MOST else "")
             raise Terminal(

@@ -47,7 +47,7 @@ def load(config: JobConfig) -> Predictor:
     module = sys.modules[config.import_path.partition(":")[0]]
     try:
         predict, reconfigure = _entries(found, module)
-        if config.params:
+        if config.params and callable(reconfigure):
             _hand_over(config.params, reconfigure)
     except (LoadFailed, SystemExit):
         raise
@@ -61,29 +61,28 @@ def load(config: JobConfig) -> Predictor:
 
 
 def _entries(found: Any, module: Any) -> tuple[Callable[[Any], Any], Any]:
-    """predict() and, where there is one, reconfigure(), for what an import path named."""
+    """predict() and, where there is one, reconfigure(), for what an import path named.
+
+    The forms are those that serving takes (raydock.serve.load). An application knows requests, not batches:
+    for one, and for a function that builds one, the module's own predict() is called.
+    """
     if inspect.isclass(found) and hasattr(found, "predict"):
-        instance: Any = found()
-        return instance.predict, getattr(instance, "reconfigure", None)
-    if inspect.isroutine(found) and not _builds_an_application(found):
-        return found, getattr(module, "reconfigure", None)
+        found = found()
+    if not inspect.isroutine(found) and callable(getattr(found, "predict", None)):
+        return found.predict, getattr(found, "reconfigure", None)
     beside = getattr(module, "predict", None)
     if callable(beside):
         return beside, getattr(module, "reconfigure", None)
     bound = getattr(found, "_bound_deployment", None)  # a Ray Serve application
     if bound is not None and hasattr(bound.func_or_class, "predict"):
-        instance = bound.func_or_class(*bound.init_args, **bound.init_kwargs)
-        return instance.predict, getattr(instance, "reconfigure", None)
+        made = bound.func_or_class(*bound.init_args, **bound.init_kwargs)
+        return made.predict, getattr(made, "reconfigure", None)
+    if inspect.isroutine(found):
+        return found, getattr(module, "reconfigure", None)
     raise LoadFailed(Reason.IMPORT_FAILED, f"{module.__name__} has no predict(): {HOW}")
 
 
-def _builds_an_application(function: Callable[..., Any]) -> bool:
-    annotation = inspect.signature(function).return_annotation
-    name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-    return name.rpartition(".")[2] == "Application"
-
-
-def _hand_over(params: Mapping[str, Any], reconfigure: Any) -> None:
+def _hand_over(params: Mapping[str, Any], reconfigure: Callable[[dict[str, Any]], Any]) -> None:
     if reconfigure is None:
         raise LoadFailed(
             Reason.INVALID_SPEC,

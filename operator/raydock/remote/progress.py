@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 from raydock.wire.progress import PROGRESS_PATH, Report
 from raydock.wire.record import dumps
 
-TIMEOUT_S: Final = 3.0
-"""Seconds for one address to be connected to, and to answer: a report is small, the next one comes soon."""
+CONNECT_S: Final = 3.0
+"""Seconds for one address to be connected to: one that is gone must not keep the others from being asked."""
+ANSWER_S: Final = 15.0
+"""Seconds for an answer: a job's last report is answered once it is written down (runtime.http: 10 s)."""
 NOT_LEADER: Final = 503
 
 
@@ -54,13 +56,15 @@ class ProgressClient:
         return status
 
     def _post_to(self, address: str, token: str, body: bytes) -> int:
-        connection = http.client.HTTPConnection(address, self._port, timeout=TIMEOUT_S)
+        connection = http.client.HTTPConnection(address, self._port, timeout=CONNECT_S)
         headers = {
             "Host": f"{self._host}:{self._port}",
             "Authorization": f"Bearer {token}",
             "Content-Type": "application/json",
         }
         try:
+            connection.connect()
+            connection.sock.settimeout(ANSWER_S)
             connection.request("POST", self._path, body, headers)
             return connection.getresponse().status
         finally:
