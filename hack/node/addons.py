@@ -78,12 +78,18 @@ def kuberay(image: str = containers.KUBERAY, command: str = "/kuberay-operator")
     return Addon("kuberay", "kuberay-system", stages)
 
 
-def gateway(image: str = containers.GATEWAY, envoy: str = containers.ENVOY) -> Addon:
-    """Gateway API, Envoy Gateway, and the GatewayClass `raydock`."""
+CLUSTER_IP = "{type: ClusterIP}"
+"""Envoy's Service where the host has a route to it."""
+
+
+def gateway(
+    image: str = containers.GATEWAY, envoy: str = containers.ENVOY, service: str = CLUSTER_IP
+) -> Addon:
+    """Gateway API, Envoy Gateway, and the GatewayClass `raydock` whose Envoys get `service`."""
 
     def stages() -> list[str]:
         chart = build.module_folder("gateway", GATEWAY_MODULE) / "charts" / "gateway-helm"
-        folder = _staged("gateway", IMAGE=image, ENVOY=envoy)
+        folder = _staged("gateway", IMAGE=image, ENVOY=envoy, SERVICE=service)
         _copy(chart, folder / "chart")
         # the module holds the chart's values as a template only; our values override its two variables
         (folder / "chart" / "values.yaml").write_text((chart / "values.tmpl.yaml").read_text())

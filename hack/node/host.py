@@ -56,9 +56,16 @@ def pip(*args: str | Path) -> str:
     """Runs pip, with the machine's own pip settings. Makes its folder first."""
     python = TOOLS / "bin" / "python"
     if not (python.exists() and succeeds([python, "-m", "pip", "--version"])):
-        shutil.rmtree(TOOLS, ignore_errors=True)
-        run([sys.executable, "-m", "venv", TOOLS], component="pip")
+        make_venv(TOOLS)
     return run([python, "-m", "pip", "--disable-pip-version-check", "--quiet", *args], component="pip")
+
+
+def make_venv(folder: Path) -> None:
+    """A new virtual environment with pip, of the Python that runs this."""
+    if not succeeds([sys.executable, "-c", "import ensurepip"]):  # Debian has it in a package of its own
+        ensure_packages("python")
+    shutil.rmtree(folder, ignore_errors=True)
+    run([sys.executable, "-m", "venv", folder], component="venv")
 
 
 def _installed(package: str) -> str:

@@ -16,7 +16,7 @@ IMAGES = {"OPERATOR_IMAGE": ("raydock", "operator.txt"), "RUNTIME_IMAGE": ("rayd
 
 
 def ensure(node: Layout) -> dict[str, str]:
-    """Both images of the working tree's code, in the node; variable to NAME:TAG, also written to `REFERENCES`.
+    """Both images of the working tree's code, in the node. Gives NAME:TAG of each variable of `REFERENCES`.
 
     The tag is the content's hash: changed code is another image, so that pods that name it are replaced.
     """

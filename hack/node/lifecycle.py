@@ -38,16 +38,19 @@ def up(node: Layout) -> None:
         progress.say(f"up: KUBECONFIG={node.kubeconfig}")
 
 
-def down(node: Layout, *, purge: bool = False) -> None:
-    """Ends the node. Its state stays for the next `up`; with `purge` objects, images and volumes go too."""
+OBJECTS = ("etcd", "kubelet", "volumes")
+"""What the cluster's objects are kept in."""
+
+
+def down(node: Layout, *, clean: bool = False, purge: bool = False) -> None:
+    """Ends the node. Its state stays, less objects and volumes if `clean`, less all of it if `purge`."""
     host.require_root()
     with _alone(node):
         launch.stop(node)
-        if purge:
+        for path in node.home.iterdir():
             # what is mounted over /var/lib/cni stays: removing it would unmount it in every other node
-            for path in node.home.iterdir():
-                if path.name not in ("cni", "run"):
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if (clean and path.name in OBJECTS) or (purge and path.name not in ("cni", "run")):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _boot(node: Layout, progress: Progress) -> None:

@@ -63,9 +63,10 @@ def _copied(arguments: list[str]) -> list[File]:
             continue
         if not path.is_dir():
             raise NodeError("images", f"{source} is not there to be copied")
-        for below in sorted(path.rglob("*")):
-            if below.is_file() and "__pycache__" not in below.parts:
-                found.append(File(below, str(PurePosixPath(target) / below.relative_to(path)), 0o644))
+        below = [
+            file for file in sorted(path.rglob("*")) if file.is_file() and "__pycache__" not in file.parts
+        ]
+        found += [File(file, str(PurePosixPath(target) / file.relative_to(path)), 0o644) for file in below]
     return found
 
 

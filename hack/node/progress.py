@@ -29,9 +29,8 @@ class Progress:
         self.say(f"{what} ({took:.1f} s)" if took >= LOOK_AGAIN_S else what)
 
     def say(self, line: str) -> None:
-        """One line with the time so far."""
-        sys.stdout.write(f"{time.monotonic() - self._began:7.1f} s  {line}\n")
-        sys.stdout.flush()
+        """One line with the time so far; standard output is for what a verb was asked for."""
+        sys.stderr.write(f"{time.monotonic() - self._began:7.1f} s  {line}\n")
 
 
 def wait_for(
