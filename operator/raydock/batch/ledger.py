@@ -88,7 +88,7 @@ class Ledger:
 
     def refuse_foreign_files(self) -> None:
         """Raises Terminal(OUTPUT_NOT_EMPTY) when the output holds anything but leftovers of ended jobs."""
-        # Names before the decision: whoever links files has decided before, and takes it away after `_SUCCESS` only.
+        # Names before the decision: it is made before files are linked, and goes after `_SUCCESS` came.
         names = self._storage.names("")
         decision = self._decision()
         ours = {file.path for file in decision.success.files} if decision is not None else set()

@@ -141,15 +141,17 @@ def _cut(footer: Footer, most: int) -> Iterator[list[Span]]:
     """One file with more than `most` rows, as shards of about equal size."""
     even = math.ceil(footer.file.rows / math.ceil(footer.file.rows / most))
     whole: list[int] = []
+    held = 0  # rows of `whole`
     for number, rows in enumerate(footer.groups):
-        if whole and sum(footer.groups[n] for n in whole) + rows > even:
+        if whole and (held >= even or held + rows > most):
             yield [_groups(footer, whole)]
-            whole = []
+            whole, held = [], 0
         if rows > most:
             yield from _cut_group(footer, number, most)
-        else:
+        elif rows:
             whole.append(number)
-    if any(footer.groups[n] for n in whole):
+            held += rows
+    if whole:
         yield [_groups(footer, whole)]
 
 
