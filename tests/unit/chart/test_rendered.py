@@ -11,8 +11,6 @@ from raydock.kube.kinds import KINDS
 from raydock.runtime.settings import Settings
 from tests.unit.chart.helm import Manifests, Refused, render, the
 
-pytestmark = pytest.mark.integration
-
 GOLDEN: Final = Path(__file__).parent / "golden"
 WITHOUT_CRDS: Final = ["crds.enabled=false"]
 TRAFFIC_POLICY: Final = "gateway.envoyproxy.io/v1alpha1/ClientTrafficPolicy"
