@@ -20,10 +20,12 @@ STARTED_ANNOTATION: Final = f"{GROUP}/rollout-started"
 
 # KubeRay moves the Service to the new cluster before it deletes this pod, and a moved Service moves only new
 # connections. So: time for the endpoints to spread, then HAProxy's soft stop ends keep-alive and finishes
-# what is in flight, and the pod leaves when no HAProxy is left, at the latest with its grace period.
+# what is in flight. The pod leaves when no connection to port 8000 (1F40) is established (01) any more, at
+# the latest with its grace period. HAProxy itself is no sign: Ray starts it again.
 PRE_STOP: Final = (
-    "sleep 5; pkill -USR1 -x haproxy; "
-    "for i in $(seq 1 %d); do pgrep -x haproxy >/dev/null || exit 0; sleep 1; done"
+    "sleep 5; pkill -USR1 -x haproxy; for i in $(seq 1 %d); do "
+    "grep -qhE '^ *[0-9]+: [0-9A-F]+:1F40 [0-9A-F]+:[0-9A-F]+ 01' /proc/net/tcp /proc/net/tcp6 || exit 0; "
+    "sleep 1; done"
 )
 SERVICE_SUFFIX: Final = "-serve-svc"
 """KubeRay's Service for requests: made when the first cluster is ready, moved at a switch."""

@@ -50,6 +50,8 @@ def _reason(word: str) -> Reason:
 def _of_pod(pod: Pod) -> Trouble | None:
     if pod.unschedulable_message:
         return Trouble(Reason.UNSCHEDULABLE, f"pod {pod.name} waits for a node: {pod.unschedulable_message}")
+    if pod.ready:  # what an earlier run died of is over
+        return None
     return next((t for c in pod.trouble if (t := _of_container(pod, c))), None)
 
 

@@ -1,0 +1,99 @@
+"""Requests through the gateway, with a plain HTTP client."""
+
+import http.client
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Event, Thread
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+FLOWER = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body."""
+        return json.loads(self.body)
+
+
+class Client:
+    """One keep-alive connection to an endpoint."""
+
+    def __init__(self, url: str, key: str | None = None) -> None:
+        parts = urlsplit(url)
+        self.path = parts.path
+        self.key = key
+        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=30)
+
+    def post(self, rows: Sequence[Mapping[str, float]], **headers: str) -> Answer:
+        """POST rows as JSON. A broken connection is an error: POST is not repeated."""
+        auth = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        self._connection.request(
+            "POST",
+            self.path,
+            json.dumps(list(rows)),
+            {
+                "Content-Type": "application/json",
+                **auth,
+                **{k.replace("_", "-"): v for k, v in headers.items()},
+            },
+        )
+        got = self._connection.getresponse()
+        return Answer(got.status, {k.lower(): v for k, v in got.getheaders()}, got.read())
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+
+
+@dataclass
+class Load:
+    """Callers in the background, each on one keep-alive connection; POST, so no retry hides a failure."""
+
+    url: str
+    key: str
+    callers: int = 4
+    statuses: Counter[str] = field(default_factory=Counter)
+    """Number of answers by status code, or of errors by class."""
+    deployments: Counter[str] = field(default_factory=Counter)
+    _stop: Event = field(default_factory=Event)
+    _threads: list[Thread] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self._threads = [Thread(target=self._call, daemon=True) for _ in range(self.callers)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=60)
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """What was not a 200."""
+        return {status: n for status, n in self.statuses.items() if status != "200"}
+
+    def _call(self) -> None:
+        client = Client(self.url, self.key)
+        while not self._stop.is_set():
+            client.key = self.key
+            try:
+                answer = client.post([FLOWER])
+                self.statuses[str(answer.status)] += 1
+                self.deployments[answer.headers.get("raydock-deployment", "")] += 1
+            except (OSError, http.client.HTTPException) as error:
+                self.statuses[type(error).__name__] += 1
+                client.close()
+            self._stop.wait(0.01)
+        client.close()
