@@ -130,8 +130,8 @@ def _serve(temp_dir: str, port: int) -> None:
         client: Any = _get_global_client()
         client.deploy_apps(ServeDeploySchema.model_validate({"applications": [{**app, "route_prefix": "/"}]}))
         print(ANSWER + json.dumps(_settled(serve)), flush=True)
-    serve.shutdown()
-    ray.shutdown()  # type: ignore[no-untyped-call]
+    serve.shutdown()  # type: ignore[no-untyped-call]
+    ray.shutdown()
 
 
 def _settled(serve: Any) -> dict[str, Any]:
