@@ -13,7 +13,7 @@ quickstart=$root/examples/quickstart
 system=raydock-system
 # Sure flowers of two kinds: both versions of the model agree on them.
 request='[{"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2},
-          {"sepal_length": 6.3, "sepal_width": 3.3, "petal_length": 6.0, "petal_width": 2.5}]'
+  {"sepal_length": 6.3, "sepal_width": 3.3, "petal_length": 6.0, "petal_width": 2.5}]'
 wanted='setosa virginica'
 rows=1000000
 current='' url='' answer='' batch='' times=()
@@ -33,7 +33,7 @@ failed() { # what a person would look at first
   printf '\nfailed at: %s\n' "$current"
   demo describe raydock 2>/dev/null | tail -n 60 || true
   demo get pods 2>/dev/null || true
-  kubectl --namespace "$system" logs deployment/raydock-operator --tail 20 2>/dev/null || true
+  kubectl --namespace "$system" logs deployment/raydock-operator --tail 20 2>/dev/null | cut -c 1-300 || true
 } >&2
 trap failed EXIT
 
