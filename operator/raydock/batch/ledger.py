@@ -20,6 +20,7 @@ ended jobs lie under their own uid and are in nobody's way. The exception is a j
 moment between its decision and its `_SUCCESS`: the next job is refused, and told what to remove.
 """
 
+import errno
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,6 +45,10 @@ from raydock.wire.record import dumps, loads
 PUBLISH_FILE: Final = f"{STAGING_DIR}/publish.json"
 ALWAYS_THERE: Final = frozenset({STAGING_DIR, "lost+found"})
 """Names that an empty output may hold; mkfs makes lost+found in the root of a volume."""
+CANNOT: Final = frozenset(
+    {errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+)
+"""Errors of a storage that will be the same at the next attempt; a full disk may be emptied."""
 NAMED_AT_MOST: Final = 3
 """Entries of a full output that a message names."""
 
@@ -111,6 +116,8 @@ class Ledger:
             exact = first and not second and self._storage.read(probe) == b"first"
             self._storage.remove(probe)
         except OSError as exc:
+            if exc.errno not in CANNOT:
+                raise
             raise Terminal(
                 Reason.OUTPUT_UNSUITABLE,
                 f"a file could not be made exclusively in the output ({exc.strerror}): "
@@ -143,12 +150,17 @@ class Ledger:
     def commit(self, record: CommitRecord) -> CommitRecord:
         """The record that counts: `record`, unless another one was first. Its file must be durable."""
         self._storage.create(self._entry(record.shard), dumps(record).encode())
-        return _there(self._record(record.shard))
+        return _there(self.record(record.shard))
+
+    def record(self, shard: int) -> CommitRecord | None:
+        """The record of `shard`; None while it is not committed."""
+        content = self._storage.read(self._entry(shard))
+        return None if content is None else loads(CommitRecord, content)
 
     def records(self) -> dict[int, CommitRecord]:
         """The committed shards."""
         shards = [int(name.partition(".")[0]) for name in self._storage.names(f"{self._home}/ledger")]
-        return {shard: _there(self._record(shard)) for shard in shards}
+        return {shard: _there(self.record(shard)) for shard in shards}
 
     def publish(self, plan: Plan, now: Callable[[], str]) -> Success:
         """Publish the output; every shard of `plan` must be committed. Repeatable by anyone, also half-way.
@@ -217,10 +229,6 @@ class Ledger:
 
     def _entry(self, shard: int) -> str:
         return f"{self._home}/ledger/{shard:05d}.json"
-
-    def _record(self, shard: int) -> CommitRecord | None:
-        content = self._storage.read(self._entry(shard))
-        return None if content is None else loads(CommitRecord, content)
 
 
 def _there(found: T | None) -> T:

@@ -88,7 +88,8 @@ class PartWriter:
         if self._parquet is None:
             self._parquet = pq.ParquetWriter(self._sum, self._schema)
         tables = [table.select(self._schema.names).cast(self._schema) for table in self._waiting]  # type: ignore[union-attr]  # set by write
-        self._parquet.write_table(pa.concat_tables(tables).combine_chunks(), row_group_size=GROUP_ROWS)
+        group = pa.concat_tables(tables).combine_chunks()
+        self._parquet.write_table(group, row_group_size=max(1, group.num_rows))
         self._waiting = []
 
 

@@ -89,6 +89,9 @@ class Worker:
             return Outcome(failure=Failure(Reason.JOB_FAILED.value, said))
 
     def _run(self, shard: Shard, predict: model.Predictor) -> CommitRecord:
+        committed = self._ledger.record(shard.index)
+        if committed is not None:
+            return committed  # by another driver of this job, since this one made its list
         file = self._ledger.new_data_file(shard.index, self._setting.attempt)
         path = self._ledger.data_path(file)
         written = _write(

@@ -84,7 +84,7 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     @override
-    def log_message(self, format: str, *args: Any) -> None: ...  # noqa: A002 - its name there
+    def log_message(self, format: str, *args: Any) -> None: ...
 
 
 @pytest.fixture
