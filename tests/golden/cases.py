@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from typing_extensions import override
 
 from raydock.plan.defaults import Defaults
 
@@ -63,6 +64,7 @@ def decoded(secret: dict[str, Any], entry: str) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
+    @override
     def ignore_aliases(self, data: Any) -> bool:
         return True
 

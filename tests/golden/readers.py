@@ -1,4 +1,4 @@
-"""The programs that get a manifest, as judges of it: the CRDs of KubeRay and Gateway API, Ray Serve's schema."""
+"""The programs that get a manifest, as judges: the CRDs of KubeRay and Gateway API, Ray Serve's schema."""
 
 import warnings
 from collections.abc import Iterator, Mapping

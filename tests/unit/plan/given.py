@@ -41,8 +41,7 @@ def dep(*, status: Any = None, annotations: dict[str, str] | None = None, **spec
 
 def with_status(cr: Any, status: Any) -> Any:
     """`cr` as it is read back after `status` was written: what doesn't survive the way is lost."""
-    obj = cr.as_json()
-    return type(cr).parse({**obj, "status": status.as_json()})
+    return cr.model_copy(update={"status": type(status).model_validate(status.as_json())})
 
 
 def written(

@@ -1,0 +1,163 @@
+"""Which objects a changed object concerns."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from raydock.reconcile.deps import Key
+from raydock.reconcile.gate import Gate
+from raydock.reconcile.wake import keys
+from raydock.runtime.store import Store
+from tests.unit.plan.given import head
+
+NOW = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
+DENIED = Key("Deployment", "other", "waits")
+
+
+def obj(
+    kind: str, name: str, *, namespace: str = "demo", owner: tuple[str, str] | None = None, **more: Any
+) -> Any:
+    metadata: dict[str, Any] = {
+        "name": name,
+        "namespace": namespace,
+        "uid": f"{kind}-{name}",
+        "resourceVersion": "1",
+    }
+    if owner:
+        metadata["ownerReferences"] = [{"kind": owner[0], "name": owner[1], "uid": "u", "controller": True}]
+    metadata |= more.pop("metadata", {})
+    return {"kind": kind, "metadata": metadata, **more}
+
+
+def endpoint(name: str, *deployments: str, **more: Any) -> Any:
+    return obj(
+        "InferenceEndpoint",
+        name,
+        spec={"traffic": [{"deployment": d, "percent": 1} for d in deployments]},
+        **more,
+    )
+
+
+IRIS, ROSE = obj("Deployment", "iris", spec={}), obj("Deployment", "rose", spec={})
+TO_IRIS, TO_ROSE = endpoint("to-iris", "iris"), endpoint("to-rose", "rose")
+WAS_IRIS = endpoint("was-iris", "rose", status={"traffic": [{"deployment": "iris", "percent": 100}]})
+SERVICE = obj("RayService", "iris", owner=("Deployment", "iris"))
+ROUTE = obj(
+    "HTTPRoute", "to-iris", owner=("InferenceEndpoint", "to-iris"), metadata={"annotations": {"a": "1"}}
+)
+KEYED = {**ROUTE, "metadata": {**ROUTE["metadata"], "annotations": {"a": "2"}}}
+JOB = obj("BatchJob", "from-iris", spec={"deployment": "iris"})
+RAY_JOB = obj("RayJob", "from-iris-1", owner=("BatchJob", "from-iris"))
+
+
+@pytest.fixture
+def store() -> Store:
+    made = Store({})
+    for each in (
+        IRIS,
+        ROSE,
+        TO_IRIS,
+        TO_ROSE,
+        WAS_IRIS,
+        SERVICE,
+        ROUTE,
+        JOB,
+        RAY_JOB,
+        obj("Deployment", "far", namespace="x", spec={}),
+    ):
+        made.put(each["kind"], each)
+    return made
+
+
+@pytest.fixture
+def gate(store: Store) -> Gate:
+    made = Gate("cluster", store, lambda: NOW)
+    made.waiting.add(DENIED)
+    return made
+
+
+def names(found: set[Key]) -> set[str]:
+    return {f"{key.kind}/{key.name}" for key in found}
+
+
+DEPLOYMENTS = {"Deployment/iris", "Deployment/rose"}
+TOLD = {"InferenceEndpoint/to-iris", "InferenceEndpoint/was-iris"}
+WAITING = {"Deployment/waits"}
+BOUND = head()
+LABELLED = {"raydock.io/deployment": "iris"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "new", "old", "wanted"),
+    [
+        pytest.param(
+            "Deployment", IRIS, None, {"Deployment/iris", "BatchJob/from-iris"} | TOLD, id="Deployment"
+        ),
+        pytest.param(
+            "Deployment", None, IRIS, {"Deployment/iris", "BatchJob/from-iris"} | TOLD, id="Deployment gone"
+        ),
+        pytest.param("RayService", SERVICE, None, {"Deployment/iris"} | TOLD, id="RayService"),
+        pytest.param(
+            "InferenceEndpoint", TO_IRIS, None, {"InferenceEndpoint/to-iris"} | DEPLOYMENTS, id="endpoint"
+        ),
+        pytest.param(
+            "InferenceEndpoint",
+            None,
+            TO_IRIS,
+            {"InferenceEndpoint/to-iris"} | DEPLOYMENTS,
+            id="endpoint gone",
+        ),
+        pytest.param(
+            "InferenceEndpoint",
+            {**TO_IRIS, "status": {}},
+            TO_IRIS,
+            {"InferenceEndpoint/to-iris"},
+            id="endpoint's status",
+        ),
+        pytest.param("HTTPRoute", ROUTE, None, {"InferenceEndpoint/to-iris"} | DEPLOYMENTS, id="route"),
+        pytest.param(
+            "HTTPRoute", KEYED, ROUTE, {"InferenceEndpoint/to-iris"} | DEPLOYMENTS, id="route's keys"
+        ),
+        pytest.param(
+            "HTTPRoute", {**ROUTE, "status": {}}, ROUTE, {"InferenceEndpoint/to-iris"}, id="route's status"
+        ),
+        pytest.param("RayJob", RAY_JOB, None, {"BatchJob/from-iris"}, id="RayJob"),
+        pytest.param(
+            "RayCluster",
+            obj("RayCluster", "c", owner=("RayJob", "from-iris-1")),
+            None,
+            {"BatchJob/from-iris"},
+            id="cluster",
+        ),
+        pytest.param(
+            "RayCluster",
+            obj("RayCluster", "c", owner=("RayJob", "gone")),
+            None,
+            set(),
+            id="cluster of nobody",
+        ),
+        pytest.param("RayService", obj("RayService", "x"), None, set(), id="a RayService of other people's"),
+        pytest.param(
+            "Gateway",
+            obj("Gateway", "gw"),
+            None,
+            {"InferenceEndpoint/to-iris", "InferenceEndpoint/to-rose", "InferenceEndpoint/was-iris"},
+            id="Gateway",
+        ),
+        pytest.param("Node", object(), None, WAITING, id="node"),
+        pytest.param("Pod", BOUND, None, set(), id="a new pod frees no room"),
+        pytest.param("Pod", None, BOUND, WAITING, id="a pod that went frees room"),
+    ],
+)
+def test_a_change_wakes_whom_it_concerns(
+    kind: str, new: Any, old: Any, wanted: set[str], store: Store, gate: Gate
+) -> None:
+    assert names(keys(kind, new, old, store, gate)) == wanted
+
+
+def test_a_pod_wakes_its_owner_by_label(store: Store, gate: Gate) -> None:
+    mine = replace(BOUND, labels={**BOUND.labels, **LABELLED})
+    assert names(keys("Pod", mine, None, store, gate)) == {"Deployment/iris"}
+    assert names(keys("Pod", None, replace(mine, phase="Succeeded"), store, gate)) == {"Deployment/iris"}

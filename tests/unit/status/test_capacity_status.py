@@ -1,0 +1,60 @@
+"""status.capacity and its condition."""
+
+from dataclasses import replace
+
+import pytest
+
+from raydock.api.capacity import Capacity
+from raydock.capacity.demand import PodShape
+from raydock.capacity.verdict import Verdict
+from raydock.facts.room import Room
+from raydock.status.capacity import capacity, capacity_available
+from tests.unit.plan.given import NO, NOW, YES, after
+
+SHAPES = (PodShape("head", Room(800, 2**30, {"nvidia.com/gpu": 1})), PodShape("workers", Room(200, 2**29), 2))
+
+
+def test_the_answer_in_quantities() -> None:
+    told = capacity(None, replace(YES, requested=SHAPES), NOW)
+    assert told is not None
+    assert dict(told.requested) == {"cpu": "1200m", "memory": "2Gi", "nvidia.com/gpu": "1"}
+    assert (told.allowed, told.provider, told.checked_at) == (True, "cluster", NOW)
+
+
+def test_the_same_answer_keeps_its_time() -> None:
+    first = capacity(None, replace(NO, requested=SHAPES), NOW)
+    assert first is not None
+    read = Capacity.model_validate(first.as_json())
+    assert capacity(read, replace(NO, requested=SHAPES), after(30)) == read
+    other = capacity(read, replace(NO, reasons=("cpu_insufficient",), requested=SHAPES), after(30))
+    assert other is not None
+    assert other.checked_at == after(30)
+
+
+def test_a_denial_is_forgotten_when_nothing_is_asked_any_more() -> None:
+    assert capacity(capacity(None, NO, NOW), None, NOW) is None
+    said_yes = capacity(None, YES, NOW)
+    assert capacity(said_yes, None, after(5)) == said_yes
+
+
+ROOM = capacity(None, YES, NOW)
+OFF = capacity(None, Verdict(True, "none"), NOW)
+
+
+@pytest.mark.parametrize(
+    ("room", "verdict", "admitted", "wanted"),
+    [
+        pytest.param(None, NO, True, "False/Insufficient", id="denied"),
+        pytest.param(None, NO, False, "False/Insufficient", id="denied from the start"),
+        pytest.param(ROOM, YES, False, "True/Fits", id="just admitted"),
+        pytest.param(ROOM, None, True, "True/Fits", id="admitted"),
+        pytest.param(OFF, None, True, "True/GateOff", id="nothing was checked"),
+        pytest.param(None, None, True, "True/Fits", id="the status was lost, the child is there"),
+        pytest.param(None, None, False, "Unknown/Pending", id="nobody asked"),
+    ],
+)
+def test_capacity_available(
+    room: Capacity | None, verdict: Verdict | None, admitted: bool, wanted: str
+) -> None:
+    told = capacity_available(room, verdict, admitted=admitted)
+    assert f"{told.status}/{told.reason}" == wanted
