@@ -205,10 +205,10 @@ def _cluster_ready(view: _View) -> Condition:
     kind = ConditionType.CLUSTER_READY
     if child is None:
         return condition(kind, False, Reason.PENDING, "no Ray cluster yet")
-    if child.active.name and any(
-        p.ready for p in view.seen.pods if p.ray_cluster == child.active.name and not p.deleting
-    ):
-        return condition(kind, True, Reason.CLUSTER_READY, f"Ray cluster {child.active.name} is up")
+    # The first one is only pending until its application runs, and that is another condition.
+    cluster = child.active.name or child.pending.name
+    if cluster and any(p.ready for p in view.seen.pods if p.ray_cluster == cluster and not p.deleting):
+        return condition(kind, True, Reason.CLUSTER_READY, f"Ray cluster {cluster} is up")
     found = trouble.of_pods(view.newest_pods)
     if found:
         return condition(kind, False, found.reason, found.message)
