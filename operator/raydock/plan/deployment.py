@@ -121,7 +121,7 @@ def demand(cr: Deployment, seen: Seen, defaults: Defaults) -> Demand | None:
     if cr.spec.suspend or way in {Change.NONE, Change.IN_PLACE}:
         return None
     cluster = ray_cluster(cr, wanted_revision(cr, seen), None, defaults)
-    # A second cluster that is not healthy yet makes place for the new one: the way back must not need a third.
+    # A second cluster that is not healthy yet makes place for the new one: the way back needs no third.
     given_up = seen.child.pending.name if seen.child else ""
     return Demand(
         owner=Owner(cr.kind, cr.metadata.namespace, cr.metadata.name, cr.metadata.uid),
