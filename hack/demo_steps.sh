@@ -16,7 +16,7 @@ request='[{"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_
   {"sepal_length": 6.3, "sepal_width": 3.3, "petal_length": 6.0, "petal_width": 2.5}]'
 wanted='setosa virginica'
 rows=1000000
-current='' url='' answer='' batch='' times=()
+current='' watching='' url='' answer='' batch='' times=()
 
 demo() { kubectl --namespace demo "$@"; }
 
@@ -28,14 +28,26 @@ step() { # TITLE COMMAND…: run it, keep its time
   times+=("$(printf '%4d s  %s' $((SECONDS - began)) "$1")")
 }
 
+ended() {
+  local status=$?
+  unwatch
+  ((status == 0)) || failed >&2
+}
+trap ended EXIT
+
+unwatch() {
+  [[ -n $watching ]] || return 0
+  kill "$watching"
+  wait "$watching" 2>/dev/null || true # its end by our signal is no news
+  watching=''
+}
+
 failed() { # what a person would look at first
-  (($? == 0)) && return
   printf '\nfailed at: %s\n' "$current"
   demo describe raydock 2>/dev/null | tail -n 60 || true
   demo get pods 2>/dev/null || true
   kubectl --namespace "$system" logs deployment/raydock-operator --tail 20 2>/dev/null | cut -c 1-300 || true
-} >&2
-trap failed EXIT
+}
 
 install() {
   helm upgrade --install raydock "$root/charts/raydock" --namespace "$system" --create-namespace \
@@ -118,19 +130,15 @@ MANIFEST
 }
 
 predict() {
-  local watching
   if [[ -n $(demo get batchjobs.raydock.io iris --ignore-not-found -o name) ]]; then
     demo delete batchjobs.raydock.io iris # a finished job never runs again, and refuses an output that is full
     in_volume sweep <<<'import shutil; shutil.rmtree("/volume/predictions", ignore_errors=True)'
   fi
   kubectl apply -f "$quickstart/batchjob.yaml"
-  demo get batchjobs.raydock.io iris --watch &
+  kubectl --namespace demo get batchjobs.raydock.io iris --watch &
   watching=$!
-  demo wait --for=condition=Ready batchjobs.raydock.io/iris --timeout 600s >/dev/null || {
-    kill "$watching"
-    return 1
-  }
-  kill "$watching"
+  demo wait --for=condition=Ready batchjobs.raydock.io/iris --timeout 600s >/dev/null
+  unwatch
   batch=$(demo get batchjobs.raydock.io iris -o jsonpath='{.status.output}')
   echo "status.output: $batch"
   [[ $(demo get batchjobs.raydock.io iris -o jsonpath='{.status.output.rows}') == "$rows" ]] || {
