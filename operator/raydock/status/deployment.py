@@ -20,9 +20,9 @@ from raydock.api.deployment import Revision as RevisionStatus
 from raydock.capacity.verdict import Verdict
 from raydock.facts.pod import Pod
 from raydock.facts.rayservice import Application, ServiceCluster
-from raydock.plan.deployment import Change, Seen, Step
+from raydock.plan.deployment import Seen, Step
 from raydock.plan.ray_service import SERVICE_SUFFIX, STARTED_ANNOTATION, annotation
-from raydock.plan.revision import CLUSTER_ANNOTATION
+from raydock.plan.revision import CLUSTER_ANNOTATION, REPLICAS_ANNOTATION
 from raydock.reasons import Reason
 from raydock.status import trouble
 from raydock.status.capacity import capacity, capacity_available
@@ -31,6 +31,9 @@ from raydock.wire.host import INGRESS, SERVE_PORT
 
 READY = "ready"
 """wire.host.Health.status of an application that can answer."""
+FIRST_CLUSTER = "the first Ray cluster starts"
+IN_PLACE = "the change is being applied to the running cluster"
+SECOND_CLUSTER = "a second Ray cluster starts; the older version serves on"
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,17 @@ class _View:
     def started(self) -> datetime | None:
         text = annotation(self.seen.child, STARTED_ANNOTATION)
         return datetime.fromisoformat(text) if text else None
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the pods that serve are those that the wanted revision shall run in."""
+        child = self.seen.child
+        marks = {name: annotation(child, name) for name in (CLUSTER_ANNOTATION, REPLICAS_ANNOTATION)}
+        return child is not None and any(
+            p.ray_cluster == child.active.name and all(p.annotations.get(n) == v for n, v in marks.items())
+            for p in self.seen.pods
+            if child.active.name and not p.deleting
+        )
 
     @property
     def rolled_out(self) -> bool:
@@ -242,11 +256,9 @@ def _wanted_serves(view: _View) -> Condition | None:
         return condition(kind, False, Reason.PROGRESS_DEADLINE_EXCEEDED, _late_message(view, found))
     if found:
         return condition(kind, False, found.reason, f"{found.message}\nThe older version serves on.")
-    if view.step.change is Change.IN_PLACE or (view.seen.child and not view.seen.child.pending.name):
-        return condition(kind, False, Reason.UPDATING, "the change is being applied to the running cluster")
-    return condition(
-        kind, False, Reason.BLUE_GREEN, "a second Ray cluster starts; the older version serves on"
-    )
+    if view.in_place:
+        return condition(kind, False, Reason.UPDATING, IN_PLACE)
+    return condition(kind, False, Reason.BLUE_GREEN, SECOND_CLUSTER)
 
 
 def _busy(view: _View, why: Condition | None) -> list[Condition]:
@@ -308,9 +320,10 @@ def _rollout(view: _View) -> RolloutStatus:
     if view.late or (found and found.final):
         message = found.message if found else "no progress"
         return RolloutStatus(state=RolloutState.FAILED, started_at=view.started, message=message)
-    return RolloutStatus(
-        state=RolloutState.SWITCHING, started_at=view.started, message=view.step.change.value
-    )
+    child = view.seen.child
+    first = child is None or not child.active.name
+    doing = FIRST_CLUSTER if first else IN_PLACE if view.in_place else SECOND_CLUSTER
+    return RolloutStatus(state=RolloutState.SWITCHING, started_at=view.started, message=doing)
 
 
 def _progress(view: _View) -> DeployProgress | None:

@@ -90,7 +90,7 @@ def head(
                 "uid": f"{cluster}-head",
                 "creationTimestamp": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "labels": {"ray.io/cluster": cluster, "ray.io/node-type": "head"},
-                "annotations": {"raydock.io/cluster-revision": revision},
+                "annotations": {"raydock.io/cluster-revision": revision, "raydock.io/holds-replicas": "1"},
             },
             "spec": {"nodeName": "n1", "containers": [{"name": "ray"}]},
             "status": {"phase": "Running", "podIP": "10.0.0.7", "conditions": conditions, **status},

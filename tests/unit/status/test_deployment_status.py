@@ -72,7 +72,7 @@ def waits(reason: str, message: str = "") -> dict[str, Any]:
     }
 
 
-UP = {"active": "iris-a", "app": "RUNNING"}
+UP: dict[str, Any] = {"active": "iris-a", "app": "RUNNING"}
 FAILED = {"pending": "iris-a", "app": "DEPLOY_FAILED"}
 MARKED = line(Failure("ModelNotFound", "nothing lies at the model's path", final=True))
 
@@ -363,3 +363,12 @@ def test_paused_is_said_once() -> None:
     told = status.paused(OLD, NOW)
     assert words(told) == {"Paused": "True/Paused"}
     assert status.paused(with_status(OLD, told), after(9)) == told
+
+
+def test_the_words_of_a_blue_green_change_are_the_same_before_and_after_kuberay_looked() -> None:
+    """The pass that writes, and the next one: two writes of the status would say the same twice."""
+    writes = Situation(NEW, OLD, UP, (pod_of(OLD),), healthy(rev(OLD)), YES).told()
+    looked = Situation(NEW, NEW, {**UP, "pending": "iris-b", "app": None}, (pod_of(OLD),), healthy(rev(OLD)))
+    assert words(writes)["Ready"] == words(looked.told())["Ready"] == "False/BlueGreen"
+    assert writes.rollout is not None
+    assert looked.told(after(3), writes).rollout == writes.rollout

@@ -1,7 +1,7 @@
 """What an InferenceEndpoint may claim."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -154,7 +154,7 @@ def test_a_rotation_of_no_key_is_told_where_keys_are_told() -> None:
 
 def test_no_message_names_a_service_or_a_key() -> None:
     for param in SITUATIONS:
-        cr, seen, _ = param.values
+        cr, seen, _ = cast("tuple[InferenceEndpoint, status.Seen, Any]", param.values)
         told: Any = status.endpoint(cr, seen, NOW, DEFAULTS)
         for condition in told.conditions:
             assert "svc" not in condition.message
