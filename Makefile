@@ -38,7 +38,9 @@ changelog: venv ## build CHANGELOG.md from changelog.d/ (ARGS: --version X.Y.Z, 
 	@$(CACHE)/venv/bin/towncrier build $(ARGS)
 
 bench: venv ## every benchmark; each prints ratios taken in one run
-	@benchmarks/run.sh $(ARGS)
+	@for suite in benchmarks/*/__main__.py; do \
+		PYTHONPATH=operator:. $(CACHE)/venv/bin/python -m $$(dirname $$suite | tr / .) $(ARGS) || exit; \
+	done
 
 node-up: ## the embedded node: up, or found up
 	@$(NODE) up
