@@ -47,6 +47,13 @@ class Seen:
         name = job_name(cr, self.kept.attempt)
         return next((job for job, _ in self.jobs if job.meta.name == name), None)
 
+    @property
+    def started(self) -> datetime | None:
+        """When the first attempt was started: waiting for room is no running. A resumed job starts anew."""
+        if self.kept is not None and self.kept.started is not None:
+            return self.kept.started
+        return min((job.meta.created for job, _ in self.jobs if job.meta.created), default=None)
+
     def newest(self, kept: Record) -> Report | None:
         """The report of the current attempt: an earlier one's driver may live on beside it."""
         return self.report if self.report and self.report.attempt == kept.attempt else None
@@ -106,7 +113,7 @@ def next_step(cr: BatchJob, seen: Seen, verdict: Verdict | None, now: datetime, 
         return Step(
             delete=_former(cr, seen),
             grow=_grow(cr, seen, verdict),
-            look_again_s=_until_deadline(cr, kept, now),
+            look_again_s=_until_deadline(cr, seen, now),
         )
     if seen.jobs:
         return Step(delete=_present(seen), look_again_s=2)  # they hold the room until they are gone
@@ -125,8 +132,8 @@ def _ending(cr: BatchJob, kept: Record, seen: Seen, now: datetime) -> Step | Non
     if told and gives_up(cr, kept, told):
         return Step(result=_failed(cr, kept, told, now), delete=_former(cr, seen))
     if told:
-        return Step(record_patch=next_attempt(kept), delete=_present(seen))
-    if kept.started and now - kept.started > timedelta(seconds=cr.spec.active_deadline_seconds):
+        return Step(record_patch=next_attempt(kept, seen.started), delete=_present(seen))
+    if seen.started and now - seen.started > timedelta(seconds=cr.spec.active_deadline_seconds):
         message = f"ran longer than activeDeadlineSeconds ({cr.spec.active_deadline_seconds} s)"
         failed = _result(JobState.FAILED, Reason.DEADLINE_EXCEEDED, message, now)
         return Step(result=failed, delete=_present(seen))
@@ -185,10 +192,10 @@ def _after_the_end(cr: BatchJob, seen: Seen, result: Result, now: datetime) -> S
     return Step(look_again_s=wait)
 
 
-def _until_deadline(cr: BatchJob, kept: Record, now: datetime) -> float | None:
-    if kept.started is None:
+def _until_deadline(cr: BatchJob, seen: Seen, now: datetime) -> float | None:
+    if seen.started is None:
         return None
-    return max(1.0, cr.spec.active_deadline_seconds - (now - kept.started).total_seconds() + 1)
+    return max(1.0, cr.spec.active_deadline_seconds - (now - seen.started).total_seconds() + 1)
 
 
 def _failure(report: Report | None, job: RayJob | None) -> Failure | None:

@@ -10,6 +10,7 @@ from raydock.api.base import GROUP
 from raydock.api.batchjob import BatchJob
 from raydock.api.deployment import Deployment
 from raydock.api.workload import Program, Server
+from raydock.facts import lenient
 from raydock.facts.meta import meta
 from raydock.plan.defaults import Defaults
 from raydock.plan.meta import JOB_LABEL, Manifest, child, sealed
@@ -23,6 +24,8 @@ ATTEMPT_ANNOTATION: Final = f"{GROUP}/attempt"
 """On the record: number of the attempt that runs or comes next, from 1."""
 FAILURES_ANNOTATION: Final = f"{GROUP}/failures"
 """On the record: how many attempts failed."""
+STARTED_ANNOTATION: Final = f"{GROUP}/started"
+"""On the record, from the first attempt's end on: when that attempt was started. RFC 3339."""
 RESULT_ANNOTATION: Final = f"{GROUP}/result"
 """On the record: wire-form Result, once the job ended."""
 RESOLVED_KEY: Final = "resolved.json"
@@ -58,6 +61,7 @@ class Record:
     attempt: int
     failures: int
     started: datetime | None
+    """When the first attempt was started; None until it ended: its RayJob tells."""
     result: Result | None
 
 
@@ -136,26 +140,24 @@ def record(obj: Mapping[str, Any]) -> Record:
         resolved=Resolved.model_validate_json(obj["data"][RESOLVED_KEY]),
         attempt=int(own.annotations.get(ATTEMPT_ANNOTATION, "1")),
         failures=int(own.annotations.get(FAILURES_ANNOTATION, "0")),
-        started=own.created,
+        started=lenient.when(own.annotations.get(STARTED_ANNOTATION)),
         result=loads(Result, result) if result else None,
     )
 
 
-def next_attempt(kept: Record) -> Manifest:
-    """Merge patch of the record after an attempt failed."""
-    return {
-        "metadata": {
-            "annotations": {
-                ATTEMPT_ANNOTATION: str(kept.attempt + 1),
-                FAILURES_ANNOTATION: str(kept.failures + 1),
-            }
-        }
-    }
+def next_attempt(kept: Record, started: datetime | None) -> Manifest:
+    """Merge patch of the record after an attempt failed. `started`: the first one."""
+    marks = {ATTEMPT_ANNOTATION: str(kept.attempt + 1), FAILURES_ANNOTATION: str(kept.failures + 1)}
+    return {"metadata": {"annotations": marks | _started(started)}}
 
 
-def ended(result: Result) -> Manifest:
-    """Merge patch of the record with how the job ended."""
-    return {"metadata": {"annotations": {RESULT_ANNOTATION: dumps(result)}}}
+def ended(result: Result, started: datetime | None) -> Manifest:
+    """Merge patch of the record with how the job ended. `started`: the first attempt."""
+    return {"metadata": {"annotations": {RESULT_ANNOTATION: dumps(result)} | _started(started)}}
+
+
+def _started(at: datetime | None) -> dict[str, str]:
+    return {STARTED_ANNOTATION: at.strftime("%Y-%m-%dT%H:%M:%SZ")} if at else {}
 
 
 def gives_up(cr: BatchJob, kept: Record, failure: Failure) -> bool:

@@ -158,7 +158,7 @@ async def _admit(key: Key, cr: BatchJob, seen: plan.Seen, do: Deps) -> Verdict |
 
 async def _apply(cr: BatchJob, seen: plan.Seen, step: plan.Step, do: Deps) -> plan.Seen:
     namespace, record_name = cr.metadata.namespace, resolved.record_name(cr.metadata.name)
-    patch: Any = resolved.ended(step.result) if step.result else step.record_patch
+    patch: Any = resolved.ended(step.result, seen.started) if step.result else step.record_patch
     if patch and seen.kept is not None:
         kept = resolved.record(await do.kube.patch("ConfigMap", namespace, record_name, patch))
         seen = plan.Seen(kept, seen.jobs, seen.cluster, seen.cluster_object, seen.pods, seen.report)

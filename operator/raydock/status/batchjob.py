@@ -38,7 +38,7 @@ def batch_job(cr: BatchJob, seen: Seen, verdict: Verdict | None, step: Step, now
         observed_generation=cr.metadata.generation,
         state=state,
         attempts=max(_attempts(cr, seen), cr.status.attempts or 0),
-        start_time=seen.kept.started if seen.kept else None,
+        start_time=seen.started,
         completion_time=datetime.fromisoformat(result.completed) if result else None,
         progress=_progress(cr, seen.report, result, now),
         output=_output(result.output) if result and result.output else None,

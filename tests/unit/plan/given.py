@@ -147,12 +147,19 @@ def job(*, status: Any = None, **spec: Any) -> BatchJob:
 
 
 def record(
-    cr: BatchJob, *, attempt: int = 1, failures: int = 0, result: resolved.Result | None = None
+    cr: BatchJob,
+    *,
+    attempt: int = 1,
+    failures: int = 0,
+    result: resolved.Result | None = None,
+    started: str | None = None,
 ) -> resolved.Record:
     settled = resolved.resolve(cr, None, None, DEFAULTS)
     assert settled is not None
     made = resolved.record_manifest(cr, settled, DEFAULTS)
     marks = {resolved.ATTEMPT_ANNOTATION: str(attempt), resolved.FAILURES_ANNOTATION: str(failures)}
+    if started:
+        marks[resolved.STARTED_ANNOTATION] = started
     if result:
         marks[resolved.RESULT_ANNOTATION] = dumps(result)
     metadata = {**made["metadata"], "annotations": marks, "creationTimestamp": "2026-05-04T10:00:00Z"}
@@ -164,6 +171,7 @@ def run(
 ) -> batchjob.Seen:
     """A started attempt. `status`: of the RayJob; `workers`: pods of the live cluster's worker group."""
     obj = {**job_manifest(cr, kept, DEFAULTS), "status": {"rayClusterName": "iris-c", **status}}
+    obj["metadata"] = {**obj["metadata"], "creationTimestamp": "2026-05-04T10:00:00Z"}
     if deleting:
         obj["metadata"] = {**obj["metadata"], "deletionTimestamp": "2026-05-04T10:00:00Z"}
     cluster = None

@@ -234,3 +234,18 @@ def test_the_longest_name_stays_within_kuberays_limit() -> None:
     assert start is not None
     assert len(start["metadata"]["name"]) <= 47
     assert all(len(value) <= 63 for value in start["metadata"]["labels"].values())
+
+
+def test_waiting_for_room_is_no_running() -> None:
+    assert go(job(activeDeadlineSeconds=60), Seen(KEPT), NO, 90_000) == {}
+    assert Seen(KEPT).started is None
+
+
+def test_the_first_start_is_remembered_when_its_ray_job_goes() -> None:
+    failing = replace(running(), report=report(failure=LOST))
+    patch = next_step(ONE, failing, None, after(30), DEFAULTS).record_patch
+    assert patch is not None
+    assert patch["metadata"]["annotations"][resolved.STARTED_ANNOTATION] == "2026-05-04T10:00:00Z"
+    second = record(ONE, attempt=2, failures=1, started="2026-05-04T09:00:00Z")
+    late = go(job(activeDeadlineSeconds=3600), run(ONE, second, jobStatus="RUNNING"), None, 1)
+    assert late == {"result": "Failed/DeadlineExceeded", "delete": 1}
