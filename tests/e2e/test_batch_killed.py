@@ -17,7 +17,7 @@ def slow_job(cluster: Cluster) -> dict[str, Any]:
     (job,) = quickstart(cluster.namespace, cluster.images, "batchjob.yaml")
     job["metadata"]["name"] = "killed"
     job["spec"]["output"]["uri"] = "pvc://iris/killed/"
-    job["spec"]["maxBatchRows"] = 64
+    job["spec"]["maxBatchRows"] = 500
     return job
 
 

@@ -44,7 +44,7 @@ def test_while_an_endpoint_changes(iris: Cluster, operator_pod: str) -> None:
 def test_while_a_batch_job_runs(iris: Cluster, operator_pod: str) -> None:
     iris.apply(
         batch_job(
-            iris, "bystander", maxBatchRows=256, output={"uri": "pvc://iris/bystander/", "carry": ["id"]}
+            iris, "bystander", maxBatchRows=1000, output={"uri": "pvc://iris/bystander/", "carry": ["id"]}
         )
     )
 

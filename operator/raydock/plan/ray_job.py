@@ -56,16 +56,15 @@ def ray_cluster(cr: BatchJob, kept: Record, defaults: Defaults) -> Manifest:
     """Head with driver and first worker; the worker group grows later, as `workers.max` and room allow."""
     each = of_replica(cr.spec.resources, defaults.replica_resources)
     head = together(of_ray(cr.spec.head_resources, defaults.batch_head_resources), each, 1)
-    cluster: Manifest = {
+    return {
         "rayVersion": defaults.ray_version,
         "authOptions": {"mode": "token"},
         "headGroupSpec": {
             "rayStartParams": _start(each, defaults, spare_cpus=1),
             "template": _template(cr, kept, defaults, head),
         },
-    }
-    if cr.spec.workers.max > 1:
-        cluster["workerGroupSpecs"] = [
+        # There from the start, also without a pod: workers.max may be raised while the job runs.
+        "workerGroupSpecs": [
             {
                 "groupName": WORKER_GROUP,
                 "replicas": first_pods(cr),
@@ -74,8 +73,8 @@ def ray_cluster(cr: BatchJob, kept: Record, defaults: Defaults) -> Manifest:
                 "rayStartParams": _start(each, defaults, spare_cpus=0),
                 "template": _template(cr, kept, defaults, together(defaults.worker_overhead, each, 1)),
             }
-        ]
-    return cluster
+        ],
+    }
 
 
 def claims(cr: BatchJob, kept: Record) -> tuple[tuple[str, bool], ...]:

@@ -32,7 +32,8 @@ class Revision:
 
 def revision(cr: Deployment, code: str | None) -> Revision:
     """The wanted revision. `code`: fingerprint of the ConfigMap's content, None when it is in the image."""
-    said = cr.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    # A default that is written out is no edit, and a field that a later raydock adds changes no revision.
+    said = cr.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     # startupTimeoutSeconds is an argument of the host, and so the only part of `health` that restarts it.
     timeout = said.get("health", {}).get("startupTimeoutSeconds")
     restart = cr.metadata.annotations.get(RESTART_ANNOTATION)

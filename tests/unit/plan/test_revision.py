@@ -32,7 +32,9 @@ EDITS: dict[str, Any] = {
     "priorityClassName": "high",
     "serviceAccountName": "iris",
 }
-CLUSTER = EDITS.keys() - IN_PLACE - NO_ROLLOUT
+ONE_VALUE = {"topology"}
+"""Its only value is the default, and a default that is written out is no edit."""
+CLUSTER = EDITS.keys() - IN_PLACE - NO_ROLLOUT - ONE_VALUE
 
 
 def reached(before: Revision, after: Revision) -> str:
