@@ -1,6 +1,7 @@
 """Two replicas and one Lease: one acts, the other takes over; and who may report progress to whom."""
 
 import asyncio
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from raydock.kube.client import Kube
 from raydock.kube.lease import LeaderElection, LeaseLost, Terms
 from raydock.kube.transport import Transport
+from raydock.runtime.settings import Settings
 from raydock.wire.progress import PROGRESS_PATH, Failure, Output, Report
 from raydock.wire.record import dumps
 from tests.integration.test_kube_client import token
@@ -21,6 +23,7 @@ from tests.integration.test_queue_and_store import job
 from tests.kit.eventually import eventually, pause
 from tests.kit.kuberay import KubeRay
 from tests.kit.running import Running, Start
+from tests.kit.running import running as running_operator
 
 pytestmark = pytest.mark.integration
 
@@ -131,6 +134,24 @@ async def test_sigterm_ends_the_process_with_0_and_frees_the_lease(
     assert process.returncode == 0, errors.decode()
     assert (await kube.get("Lease", namespace, "raydock-operator"))["spec"]["holderIdentity"] == ""
     assert all(line.startswith("{") for line in errors.decode().splitlines())
+
+
+@pytest.fixture
+def nowhere(control_plane: str, tmp_path: Path) -> str:
+    """A kubeconfig of an API server that isn't there."""
+    file = tmp_path / "kubeconfig"
+    file.write_text(re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:1", Path(control_plane).read_text()))
+    return str(file)
+
+
+async def test_an_operator_without_an_api_server_waits_and_can_be_stopped(nowhere: str) -> None:
+    settings = Settings(kubeconfig=nowhere, http_host="127.0.0.1", http_port=0)
+    async with running_operator(settings) as one:
+        await pause(0.5)
+        assert one.operator.ready() == (False, "reading the cluster")
+        assert not one.ended.done()
+        one.stop.set()
+        await asyncio.wait_for(one.ended, 5)
 
 
 async def _holder(kube: Kube, namespace: str, who: str) -> bool:

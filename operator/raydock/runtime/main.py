@@ -105,7 +105,9 @@ class Operator:
     async def run(self, stop: asyncio.Event, take_signals: Callable[[], None]) -> None:
         """Watch, stand by, lead; ends when `stop` is set. Raises an ExceptionGroup of what broke."""
         async with serving(self.http.app(), self.settings.http_host, self.settings.http_port) as self.port:
-            await self._fill()
+            await self._fill_unless(stop)
+            if stop.is_set():
+                return
             async with asyncio.TaskGroup() as group:
                 working = group.create_task(self.worker.run(self.settings.workers))
                 campaign = group.create_task(self.leadership.campaign(self.elected))
@@ -124,6 +126,13 @@ class Operator:
                 await stop.wait()
                 _log.info("stopping")
                 await self._stop(working, campaign, around)
+
+    async def _fill_unless(self, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as group:
+            both = [group.create_task(self._fill()), group.create_task(stop.wait())]
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            for task in both:
+                task.cancel()
 
     async def _fill(self) -> None:
         """Read the whole cluster, however long the API server takes to come up."""

@@ -40,7 +40,6 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         frozen=True,
         extra="forbid",
-        alias_generator=to_camel,
         populate_by_name=True,
         use_attribute_docstrings=True,
     )
@@ -61,11 +60,11 @@ class Settings(BaseSettings):
     lease_name: str = "raydock-operator"
     lease_namespace: str = Field(
         "raydock-system",
-        validation_alias=AliasChoices("leaseNamespace", "RAYDOCK_LEASE_NAMESPACE", "POD_NAMESPACE"),
+        validation_alias=AliasChoices("RAYDOCK_LEASE_NAMESPACE", "POD_NAMESPACE"),
     )
     identity: str = Field(
         default_factory=socket.gethostname,
-        validation_alias=AliasChoices("identity", "RAYDOCK_IDENTITY", "POD_NAME"),
+        validation_alias=AliasChoices("RAYDOCK_IDENTITY", "POD_NAME"),
     )
     """Who holds the Lease and reports in events: the pod's name."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -99,7 +98,13 @@ class _File(PydanticBaseSettingsSource):
         found = yaml.safe_load(Path(path).read_text()) or {}
         if not isinstance(found, dict):
             raise TypeError(f"{FILE_VARIABLE}: want a mapping at the top of the file")
-        ours = {to_camel(name) for name in Settings.model_fields} | set(Settings.model_fields)
-        own = {key: value for key, value in found.items() if key in ours}
-        rest = {key: value for key, value in found.items() if key not in ours}
+        # By field names, as the variables are: pydantic-settings merges the two key by key.
+        ours, theirs = _fields(Settings), _fields(Defaults)
+        own = {ours[key]: value for key, value in found.items() if key in ours}
+        rest = {theirs.get(key, key): value for key, value in found.items() if key not in ours}
         return {**own, "defaults": {**rest, **own.get("defaults", {})}}
+
+
+def _fields(model: type[BaseModel]) -> dict[str, str]:
+    """Field names by their key in a file."""
+    return {to_camel(name): name for name in model.model_fields}
