@@ -19,7 +19,6 @@ class Reason(StrEnum):
     # All kinds
     READY = "Ready", "What the spec asks for was seen to work."
     SUSPENDED = "Suspended", "spec.suspend is true: the workload is stopped, the object stays."
-    RESUMED = "Resumed", "spec.suspend is false again."
     PAUSED = "Paused", "The annotation raydock.io/paused is set: nothing is changed until it is removed."
     PENDING = "Pending", "Not looked at yet, or still waiting for a first answer."
     DEPENDENCY_MISSING = (
@@ -124,7 +123,5 @@ class Reason(StrEnum):
 
     # Events only
     APPLIED = "Applied", "A child object was written."
-    ADMITTED = "Admitted", "The capacity gate said yes."
     DENIED = "Denied", "The capacity gate said no; the message says what is missing."
     TRAFFIC_CHANGED = "TrafficChanged", "A new split took force."
-    DELETED_CHILD = "DeletedChild", "A child object was removed because nothing uses it any more."

@@ -90,6 +90,12 @@ class Admitted:
         self._promised.pop(owner_uid, None)
         self._applied.pop(owner_uid, None)
 
+    def release_named(self, kind: str, namespace: str, name: str) -> None:
+        """As `release`, for an owner of which only the name is left."""
+        for owner, _ in list(self._promised.values()):
+            if (owner.kind, owner.namespace, owner.name) == (kind, namespace, name):
+                self.release(owner.uid)
+
     def reservations(self, children: Iterable[Meta]) -> list[Reservation]:
         """What is promised beyond `children`: our RayServices, RayJobs and RayClusters as watched.
 

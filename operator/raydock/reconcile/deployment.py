@@ -40,7 +40,7 @@ async def reconcile(key: Key, do: Deps) -> Outcome:
     """One pass. Safe to run again from any point."""
     obj = do.store.get(key.kind, key.namespace, key.name)
     if obj is None or obj["metadata"].get("deletionTimestamp"):
-        do.gate.waiting.discard(key)
+        do.gate.gone(key)
         return Outcome()  # children go with their owner reference
     cr = Deployment.parse(obj)
     if cr.metadata.annotations.get(PAUSED_ANNOTATION) == "true":

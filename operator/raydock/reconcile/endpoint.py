@@ -21,7 +21,8 @@ from raydock.reconcile.report import paused, told_unfinished
 from raydock.reconcile.write_status import write_status
 from raydock.status import endpoint as status
 
-MOVING_TICK_S: Final = 2.0
+MOVING_TICK_S: Final = 5.0
+"""While a Gateway, a Deployment or pods are awaited: nearly all of it is watched too."""
 STEADY_TICK_S: Final = 30.0
 """No watch reports Secrets: a key that somebody put in by hand is found on this tick."""
 

@@ -46,8 +46,13 @@ class Gate:
         """What was promised became `child`, as the API server answered."""
         self._admitted.applied(owner_uid, meta(child))
 
+    def gone(self, key: Key) -> None:
+        """The object was deleted: nothing is promised to it, and it waits for nothing."""
+        self.waiting.discard(key)
+        self._admitted.release_named(key.kind, key.namespace, key.name)
+
     def withdraw(self, key: Key, owner_uid: str) -> None:
-        """The object is gone, or wants nothing any more."""
+        """The object wants nothing any more."""
         self.waiting.discard(key)
         self._admitted.release(owner_uid)
 
