@@ -1,0 +1,1 @@
+"""Requests per second of one small app: plain Ray Serve, with its HAProxy front, and behind raydock."""
