@@ -1,7 +1,8 @@
 """Fixtures of the integration tests; they live in tests/kit."""
 
 from tests.kit.control_plane import api_client, control_plane, kube, namespace, transport
+from tests.kit.hosts import hosts
 from tests.kit.kuberay import kuberay
 from tests.kit.running import operator, start
 
-__all__ = ["api_client", "control_plane", "kube", "kuberay", "namespace", "operator", "start", "transport"]
+__all__ = ["api_client", "control_plane", "hosts", "kube", "kuberay", "namespace", "operator", "start", "transport"]

@@ -12,9 +12,6 @@ from raydock.kube.client import Kube
 from raydock.kube.kinds import named
 from raydock.kube.transport import MERGE, Request, Transport
 
-APP = "default"
-"""Serve's name of an application that is given none."""
-
 
 class KubeRay:
     """What happens to objects in one namespace."""
@@ -71,9 +68,13 @@ class KubeRay:
         phase: str = "Running",
         ip: str = "127.0.0.1",
     ) -> dict[str, Any]:
-        """A pod, bound and ready when `node` is given; of a RayCluster when `cluster` is."""
+        """A pod, bound and ready when `node` is given; the head of a RayCluster when `cluster` is."""
         metadata: dict[str, Any] = {"name": name, "namespace": self._namespace, "labels": dict(labels or {})}
         if cluster is not None:
+            template = cluster["spec"]["headGroupSpec"]["template"]
+            metadata["annotations"] = dict(template.get("metadata", {}).get("annotations") or {})
+            requests = requests or template["spec"]["containers"][0]["resources"].get("requests")
+            metadata["labels"] |= template.get("metadata", {}).get("labels") or {}
             metadata["labels"] |= {
                 "ray.io/cluster": cluster["metadata"]["name"],
                 "ray.io/node-type": "head",
@@ -115,14 +116,21 @@ class KubeRay:
         pending: bool = False,
         deployments: Mapping[str, str] | None = None,
     ) -> None:
-        """What RayService's status says about a cluster; `deployments`: Serve deployments by status."""
+        """What RayService's status says about a cluster and the application that is named as the service is.
+
+        `deployments`: Serve deployments by status.
+        """
         statuses = {
             name: {"status": status, "message": message} for name, status in (deployments or {}).items()
         }
         told = {
             "rayClusterName": cluster,
             "applicationStatuses": {
-                APP: {"status": application, "message": message, "serveDeploymentStatuses": statuses}
+                service["metadata"]["name"]: {
+                    "status": application,
+                    "message": message,
+                    "serveDeploymentStatuses": statuses,
+                }
             },
         }
         field = "pendingServiceStatus" if pending else "activeServiceStatus"

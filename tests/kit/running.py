@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest_asyncio
+from aiohttp.abc import AbstractResolver
 
 from raydock.kube.transport import Call
 from raydock.plan.defaults import Defaults, GatewayRef
@@ -49,6 +50,10 @@ class Running:
 
         await eventually(quiet, timeout_s)
 
+    def resolve_with(self, names: AbstractResolver) -> None:
+        """Let its probes find pods: `names` stands in for the cluster's DNS."""
+        self.operator.worker._do.probe._session.connector._resolver = names  # type: ignore[attr-defined]
+
     @property
     def url(self) -> str:
         """Its HTTP server."""
@@ -85,10 +90,15 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def start(control_plane: str, namespace: str) -> AsyncIterator[Start]:
-    """Starts an operator with changed settings, `await start(workers=1)`, and gives it once it leads."""
+    """Starts an operator with changed settings, `await start(workers=1)`, and gives it once it leads.
+
+    `names`: the cluster's DNS.
+    """
     async with AsyncExitStack() as open_:
 
-        async def start_one(*, leads: bool = True, **changes: Any) -> Running:
+        async def start_one(
+            *, leads: bool = True, names: AbstractResolver | None = None, **changes: Any
+        ) -> Running:
             usual: dict[str, Any] = {
                 "kubeconfig": control_plane,
                 "lease_namespace": namespace,
@@ -98,6 +108,8 @@ async def start(control_plane: str, namespace: str) -> AsyncIterator[Start]:
                 "defaults": Defaults(gateway=GatewayRef(namespace=namespace)),
             }
             one = await open_.enter_async_context(running(Settings(**{**usual, **changes})))
+            if names is not None:
+                one.resolve_with(names)
             if leads:
                 await eventually(one.operator.leadership.may_write, LEASE_S)
             else:

@@ -1,0 +1,118 @@
+"""Stand-in for what serves: real HTTP servers on loopback that answer the health route, and the cluster's DNS.
+
+The operator's own probe asks them, by the Service's name and by the pod's address, as in a cluster.
+"""
+
+import itertools
+import os
+import socket
+from base64 import b64decode
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+import yaml
+from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
+from typing_extensions import override
+
+from raydock.kube.client import Kube
+from raydock.wire import paths
+from raydock.wire.access import digest
+from raydock.wire.host import INGRESS, READY_PATH, SERVE_PORT, Health
+from raydock.wire.record import dumps
+from tests.kit.eventually import eventually
+from tests.kit.kuberay import KubeRay
+
+_addresses = (
+    f"127.{64 + os.getpid() % 128}.{high}.{low}" for high in itertools.count(1) for low in range(1, 250)
+)
+"""The port is fixed, so that each pod needs an address of its own."""
+
+
+class Host:
+    """One head pod that serves a Deployment."""
+
+    def __init__(self, kube: Kube, namespace: str, name: str, cluster: str) -> None:
+        self._kube = kube
+        self._namespace = namespace
+        self._name = name
+        self.cluster = cluster
+        """Name of its RayCluster."""
+        self.address = next(_addresses)
+        self.status = "ready"
+        self.follows = True
+        """Whether KubeRay and the kubelet bring what is new at once; else it stays at what it had."""
+        self._held = Health("starting", name, "", "")
+
+    async def ready(self, _: web.Request) -> web.Response:
+        """The health route."""
+        if self.follows:
+            await self.catch_up()
+        told = Health(self.status, self._name, self._held.revision, self._held.access)
+        return web.Response(text=dumps(told), status=200 if self.status == "ready" else 503)
+
+    async def catch_up(self) -> None:
+        """Take the newest serveConfigV2 and access file."""
+        service = await self._kube.get("RayService", self._namespace, self._name)
+        access = await self._kube.get("Secret", self._namespace, f"{self._name}-access")
+        deployments = yaml.safe_load(service["spec"]["serveConfigV2"])["applications"][0]["deployments"]
+        (config,) = (each["user_config"] for each in deployments if each["name"] == INGRESS)
+        content = b64decode(access["data"][paths.ACCESS_FILE.rpartition("/")[2]])
+        self._held = Health("ready", self._name, config["revision"], digest(content))
+
+
+class Hosts(AbstractResolver):
+    """What serves in one namespace."""
+
+    def __init__(self, kube: Kube, kuberay: KubeRay, namespace: str) -> None:
+        self._kube = kube
+        self._kuberay = kuberay
+        self._namespace = namespace
+        self._running: list[web.AppRunner] = []
+        self.active: dict[str, Host] = {}
+        """By Deployment: where its Service leads."""
+
+    async def serve(self, name: str, node: str = "node-1", suffix: str = "1") -> Host:
+        """What follows once there is a RayService: cluster, pod, application; the Service leads there."""
+        service = await eventually(lambda: self._kube.get("RayService", self._namespace, name))
+        cluster = await self._kuberay.cluster(service, f"{name}-{suffix}")
+        host = Host(self._kube, self._namespace, name, cluster["metadata"]["name"])
+        await self._listen(host)
+        await self._kuberay.pod(f"{host.cluster}-head", cluster=cluster, node=node, ip=host.address)
+        self.active[name] = host
+        await self._kuberay.serving(service, host.cluster, deployments={INGRESS: "HEALTHY"})
+        return host
+
+    async def _listen(self, host: Host) -> None:
+        app = web.Application()
+        app.router.add_get(READY_PATH, host.ready)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, host.address, SERVE_PORT).start()
+        self._running.append(runner)
+
+    @override
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = self.active.get(host.removesuffix(f"-serve-svc.{self._namespace}.svc"))
+        if found is None:
+            raise OSError(f"{host}: no such name")
+        return [
+            ResolveResult(
+                hostname=host, host=found.address, port=port, family=socket.AF_INET, proto=0, flags=0
+            )
+        ]
+
+    @override
+    async def close(self) -> None:
+        for runner in self._running:
+            await runner.cleanup()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def hosts(kube: Kube, kuberay: KubeRay, namespace: str) -> AsyncIterator[Hosts]:
+    """Pods that serve; an operator finds them with `resolve_with(hosts)`."""
+    hosts = Hosts(kube, kuberay, namespace)
+    yield hosts
+    await hosts.close()
