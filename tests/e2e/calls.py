@@ -54,6 +54,18 @@ class Client:
         """Hang up."""
         self._connection.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def ask(url: str, key: str | None = None) -> Answer:
+    """One request on a connection of its own."""
+    with Client(url, key) as client:
+        return client.post([FLOWER])
+
 
 @dataclass
 class Load:

@@ -62,17 +62,27 @@ def install(cluster: Cluster, *more: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def iris(node: Cluster) -> Iterator[Cluster]:
+def iris(node: Cluster, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """The quickstart in a namespace of its own: iris-v1 and iris-v2, endpoint iris at 90/10."""
-    node.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout", "180s")
-    node.apply(*quickstart(NAMESPACE, node.images, "00-volume.yaml", "01-train.yaml"))
+    reuse = request.config.getoption("--reuse")
+    if not reuse:
+        remove(node)
+    node.apply(*quickstart(NAMESPACE, node.images, "00-volume.yaml"))
+    if node.get("job", "iris-train") is None:
+        node.apply(*quickstart(NAMESPACE, node.images, "01-train.yaml"))
     node.kubectl("wait", "--for=condition=Complete", "job/iris-train", "--timeout=300s")
     node.apply(*quickstart(NAMESPACE, node.images, "code.yaml", "deployments.yaml", "endpoint.yaml"))
     for name in ("iris-v1", "iris-v2"):
         node.wait("deployments", name)
     node.wait("inferenceendpoints", "iris", timeout_s=120)
     yield node
-    node.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout", "180s")
+    if not reuse:
+        remove(node)
+
+
+def remove(node: Cluster) -> None:
+    """The namespace and all that is in it."""
+    node.run("kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout", "180s")
 
 
 @pytest.fixture

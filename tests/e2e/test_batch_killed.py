@@ -64,3 +64,4 @@ def test_a_killed_driver_loses_and_doubles_no_row(iris: Cluster) -> None:
     files = success["files"]
     assert isinstance(files, list)
     assert firsts <= {entry["sha256"] for entry in files}
+    iris.delete("batchjobs.raydock.io", "killed")  # its cluster would stay for ttlSecondsAfterFinished

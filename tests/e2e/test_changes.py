@@ -5,7 +5,7 @@ import time
 import pytest
 import yaml
 
-from tests.e2e.calls import FLOWER, Client, Load
+from tests.e2e.calls import Load, ask
 from tests.e2e.cluster import QUICKSTART, Cluster, until
 
 pytestmark = pytest.mark.e2e
@@ -71,8 +71,7 @@ def test_a_rotated_key_is_known_before_it_is_published(iris: Cluster) -> None:
 
         new = until(new_key, 60, "new key")
         load.key = new  # the callers take it the moment it is published
-        assert Client(url, new).post([FLOWER]).status == 200
-        refused = Client(url, old)
-        until(lambda: refused.post([FLOWER]).status == 401, 30, "refusal of the old key")
+        assert ask(url, new).status == 200
+        until(lambda: ask(url, old).status == 401, 30, "refusal of the old key")
     assert not load.failed, load.statuses
-    assert Client(url, other).post([FLOWER]).status == 200
+    assert ask(url, other).status == 200

@@ -34,8 +34,8 @@ def test_while_an_endpoint_changes(iris: Cluster, operator_pod: str) -> None:
     split(iris, v1=0, v2=100)
     kill_operator(iris, operator_pod)
     iris.wait("inferenceendpoints", "iris", timeout_s=120)
-    client = Client(iris.url("iris"), keys[0])
-    assert {client.post([FLOWER]).headers["raydock-deployment"] for _ in range(50)} == {"iris-v2"}
+    with Client(iris.url("iris"), keys[0]) as client:
+        assert {client.post([FLOWER]).headers["raydock-deployment"] for _ in range(50)} == {"iris-v2"}
     assert (iris.key("iris"), iris.key("iris", "secondary")) == keys
     split(iris, v1=90, v2=10)
     iris.wait("inferenceendpoints", "iris", timeout_s=60)

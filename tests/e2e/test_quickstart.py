@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 from sklearn.datasets import load_iris
 
-from tests.e2e.calls import FLOWER, Client
+from tests.e2e.calls import FLOWER, Client, ask
 from tests.e2e.cluster import Cluster, quickstart
 
 pytestmark = pytest.mark.e2e
@@ -35,23 +35,23 @@ def direct(volume: Path, version: str, rows: pandas.DataFrame) -> pandas.DataFra
 def test_each_row_is_answered_as_the_model_itself_answers(iris: Cluster) -> None:
     rows = flowers()
     expected = {f"iris-{v}": direct(iris.volume("iris"), v, rows) for v in ("v1", "v2")}
-    client = Client(iris.url("iris"), iris.key("iris"))
     seen: Counter[str] = Counter()
-    for number, row in enumerate(rows.to_dict("records")):
-        answer = client.post([row])
-        assert answer.status == 200, answer.body
-        name = answer.headers["raydock-deployment"]
-        seen[name] += 1
-        want = expected[name].iloc[number]
-        got = answer.json()[0]
-        assert got["species"] == want["species"]
-        assert numpy.isclose(got["probability"], want["probability"], rtol=0, atol=1e-12)
+    with Client(iris.url("iris"), iris.key("iris")) as client:
+        for number, row in enumerate(rows.to_dict("records")):
+            answer = client.post([row])
+            assert answer.status == 200, answer.body
+            name = answer.headers["raydock-deployment"]
+            seen[name] += 1
+            want = expected[name].iloc[number]
+            got = answer.json()[0]
+            assert got["species"] == want["species"]
+            assert numpy.isclose(got["probability"], want["probability"], rtol=0, atol=1e-12)
     assert sum(seen.values()) == len(rows) == 150
 
 
 def test_a_thousand_requests_are_split_as_the_spec_says(iris: Cluster) -> None:
-    client = Client(iris.url("iris"), iris.key("iris"))
-    seen = Counter(client.post([FLOWER]).headers["raydock-deployment"] for _ in range(1000))
+    with Client(iris.url("iris"), iris.key("iris")) as client:
+        seen = Counter(client.post([FLOWER]).headers["raydock-deployment"] for _ in range(1000))
     assert sum(seen.values()) == 1000
     assert abs(seen["iris-v2"] - 100) <= 30, seen
 
@@ -66,11 +66,11 @@ def test_keys_are_checked(iris: Cluster) -> None:
     iris.apply(other)
     iris.wait("inferenceendpoints", "other", timeout_s=60)
     url = iris.url("iris")
-    assert Client(url).post([FLOWER]).status == 401
-    assert Client(url, "not-a-key").post([FLOWER]).status == 401
-    assert Client(url, iris.key("other")).post([FLOWER]).status == 403
-    assert Client(url, iris.key("iris", "secondary")).post([FLOWER]).status == 200
-    assert Client(iris.url("other"), iris.key("other")).post([FLOWER]).status == 200
+    assert ask(url).status == 401
+    assert ask(url, "not-a-key").status == 401
+    assert ask(url, iris.key("other")).status == 403
+    assert ask(url, iris.key("iris", "secondary")).status == 200
+    assert ask(iris.url("other"), iris.key("other")).status == 200
     iris.delete("inferenceendpoints.raydock.io", "other")
 
 
@@ -83,6 +83,7 @@ def test_a_batch_job_writes_what_the_model_itself_predicts(iris: Cluster) -> Non
     assert job["status"]["state"] == "Succeeded"
     assert job["status"]["output"]["rows"] == ROWS
     assert job["status"]["progress"]["percent"] == 100
+    iris.delete("batchjobs.raydock.io", "iris")
 
 
 def check_output(volume: Path, output: str) -> dict[str, object]:

@@ -20,6 +20,7 @@ from raydock.batch.report import Counts, Reporter
 from raydock.batch.storage import PosixStorage
 from raydock.batch.worker import Setting
 from raydock.errors import Terminal, Unfinished
+from raydock.models import console
 from raydock.models.entry import cut_traceback
 from raydock.reasons import Reason
 from raydock.remote.progress import ProgressClient
@@ -35,8 +36,10 @@ log = logging.getLogger("raydock.batch")
 
 def main(job_file: str = JOB_FILE, claims_dir: str = CLAIMS_DIR, token_file: str = TOKEN_FILE) -> int:
     """Run one attempt at the job of `job_file`; the exit code."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stdout)
     config = loads(JobConfig, Path(job_file).read_bytes())
+    console.install(config.name, "driver")
+    # Only where the console made no handler: outside a pod, as in tests.
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stdout)
     attempt = int(os.getenv(ATTEMPT_ENV, "1"))
     signal.signal(signal.SIGTERM, _stop)
     client = ProgressClient(config.report_url, token_file) if config.report_url else None

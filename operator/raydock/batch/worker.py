@@ -4,6 +4,7 @@ Nothing is raised through Ray: a failure is an outcome like a record, so the dri
 as they were written here, whatever Ray makes of exceptions. Reading, predicting and writing overlap.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from raydock.batch.part import PartWriter, Written
 from raydock.batch.plan import Shard
 from raydock.batch.storage import Storage
 from raydock.errors import Retry, Terminal, Unfinished
+from raydock.models import console
 from raydock.models.entry import LoadFailed, cut_traceback
 from raydock.reasons import Reason
 from raydock.wire.job import JobConfig
@@ -62,6 +64,7 @@ class Worker:
     """What Ray Data calls with one descriptor at a time."""
 
     def __init__(self, setting: Setting) -> None:
+        console.install(setting.config.name, f"worker {os.getpid()}")
         self._setting = setting
         self._ledger = Ledger(setting.storage, setting.job)
         self._predict: model.Predictor | None = None

@@ -17,8 +17,8 @@ from raydock.wire.record import to_json
 
 ADMITTED_BEYOND_LIMITS: Final = 16
 """Requests that Serve passes on beside ongoing and queued ones: probes, and those answered with 429."""
-DRAIN_S: Final = 30
-"""Ray 2.60 ends a leaving node's processes after this (RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S)."""
+DRAIN_S: Final = 10
+"""Beyond the longest request: what a leaving replica needs to be taken out of HAProxy and to end."""
 
 
 def serve_config_v2(cr: Deployment, revision: str, defaults: Defaults, live: str | None = None) -> str:
@@ -88,7 +88,7 @@ def _application(
                 + ADMITTED_BEYOND_LIMITS,
                 "user_config": to_json(host_config(cr, revision)),
                 "ray_actor_options": kept_actor or actor,
-                "graceful_shutdown_timeout_s": min(limits.request_timeout_seconds, DRAIN_S - 10),
+                "graceful_shutdown_timeout_s": limits.request_timeout_seconds + DRAIN_S,
                 "max_surge_percent": 100,
             }
         ],
