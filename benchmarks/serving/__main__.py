@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.serving.server import KEY
+
 FRONT = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
@@ -55,7 +57,8 @@ def measured(variant: str, connections: int, seconds: float) -> dict[str, Any]:
         while not (line := server.stdout.readline()).startswith("ready"):
             if not line:
                 raise RuntimeError(f"{variant} did not start")
-        client = [sys.executable, "-m", "benchmarks.serving.client", port, str(connections), str(seconds)]
+        client = [sys.executable, "-m", "benchmarks.serving.client"]
+        client += ["127.0.0.1", port, "/", KEY, str(connections), str(seconds)]
         figures: dict[str, Any] = json.loads(
             subprocess.run(client, env=env, check=True, capture_output=True).stdout
         )

@@ -1,29 +1,45 @@
-"""A closed loop of keep-alive connections: `python -m benchmarks.serving.client PORT CONNECTIONS SECONDS`."""
+"""A closed loop of keep-alive connections.
+
+`python -m benchmarks.serving.client HOST PORT PATH KEY CONNECTIONS SECONDS`
+"""
 
 import asyncio
 import json
 import sys
 import time
+from dataclasses import dataclass
 
 import uvloop
 
-from benchmarks.serving.server import ENDPOINT, KEY
-
 WARM_UP_S = 3.0
 BODY = b"[[5.1,3.5,1.4,0.2]]"
-HEAD = (
-    f"POST / HTTP/1.1\r\nhost: localhost\r\napi-key: {KEY}\r\nraydock-endpoint: {ENDPOINT}\r\n"
-    f"content-type: application/json\r\ncontent-length: {len(BODY)}\r\n\r\n"
-)
-REQUEST = HEAD.encode() + BODY
 
 
-async def caller(port: int, until: float) -> list[float]:
+@dataclass(frozen=True)
+class Target:
+    """Where requests go."""
+
+    host: str
+    port: int
+    path: str = "/"
+    key: str = ""
+
+    @property
+    def request(self) -> bytes:
+        """One POST."""
+        head = (
+            f"POST {self.path} HTTP/1.1\r\nhost: {self.host}\r\napi-key: {self.key}\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(BODY)}\r\n\r\n"
+        )
+        return head.encode() + BODY
+
+
+async def caller(target: Target, until: float) -> list[float]:
     """One connection: a request as soon as the last one was answered; seconds that each took."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection(target.host, target.port)
     took = []
     while (began := time.perf_counter()) < until:
-        writer.write(REQUEST)
+        writer.write(target.request)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         if not head.startswith(b"http/1.1 200"):
             raise RuntimeError(head.decode())
@@ -33,13 +49,13 @@ async def caller(port: int, until: float) -> list[float]:
     return took
 
 
-async def load(port: int, connections: int, seconds: float) -> dict[str, float]:
+async def load(target: Target, connections: int, seconds: float) -> dict[str, float]:
     """Requests per second, and milliseconds at the median and the 99th percentile, after a warm-up."""
     for duration_s in (WARM_UP_S, seconds):
         until = time.perf_counter() + duration_s
         took = sorted(
             t
-            for each in await asyncio.gather(*[caller(port, until) for _ in range(connections)])
+            for each in await asyncio.gather(*[caller(target, until) for _ in range(connections)])
             for t in each
         )
     return {
@@ -50,4 +66,6 @@ async def load(port: int, connections: int, seconds: float) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(uvloop.run(load(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))))
+    host, port, path, key, connections, seconds = sys.argv[1:]
+    where = Target(host, int(port), path, key)
+    print(json.dumps(uvloop.run(load(where, int(connections), float(seconds)))))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.cluster import QUICKSTART, Cluster, until
+from tests.e2e.cluster import QUICKSTART, Cluster, light, until
 
 pytestmark = pytest.mark.e2e
 API = "raydock.io/v1alpha1"
@@ -17,7 +17,7 @@ def deployment(cluster: Cluster, name: str, **spec: Any) -> dict[str, Any]:
     first = next(yaml.safe_load_all((QUICKSTART / "deployments.yaml").read_text()))
     first["metadata"] = {"name": name, "namespace": cluster.namespace}
     first["spec"].update(spec)
-    return dict(first)
+    return light(first)
 
 
 def batch_job(cluster: Cluster, name: str, **spec: Any) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def batch_job(cluster: Cluster, name: str, **spec: Any) -> dict[str, Any]:
     job = yaml.safe_load((QUICKSTART / "batchjob.yaml").read_text())
     job["metadata"] = {"name": name, "namespace": cluster.namespace}
     job["spec"] |= {"output": {"uri": f"pvc://iris/{name}/"}, **spec}
-    return dict(job)
+    return light(job)
 
 
 def test_a_typo_is_refused_with_the_field(iris: Cluster) -> None:

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Every benchmark, one after the other: each compares in one run and prints ratios. Figures, not tests.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+export PYTHONPATH=operator:.
+python=${RAYDOCK_CACHE:-$HOME/.cache/raydock}/venv/bin/python
+
+echo "── serving, local Ray: default proxy, bare HAProxy front, raydock's host"
+"$python" -m benchmarks.serving "$@"
+
+if [[ $(python3 -m hack.node status 2>/dev/null) == *Ready* ]]; then
+  eval "$(python3 -m hack.node env)"
+  image=$(python3 -m hack.node images 2>/dev/null | sed -n 's/^RUNTIME_IMAGE=//p')
+  echo "── serving, embedded node: plain Ray Serve, Service, gateway"
+  "$python" -m benchmarks.serving.cluster --image "$image" "$@"
+fi
