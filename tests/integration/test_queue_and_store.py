@@ -301,7 +301,7 @@ async def test_events_of_a_pass_reach_the_object(kube: Kube, namespace: str) -> 
     key = Key("BatchJob", namespace, "job")
 
     async def reconcile(key: Key, _: Deps) -> Outcome:
-        return Outcome(events=(Event("Normal", Reason.ADMITTED, "fits", key),))
+        return Outcome(events=(Event("Normal", Reason.APPLIED, "fits", key),))
 
     async with working(kube, store, reconcile) as queue:
         queue.add(key)
