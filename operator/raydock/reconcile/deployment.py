@@ -1,6 +1,7 @@
 """One pass over a Deployment: fetch, gate, plan, apply, observe, status."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from raydock.errors import Unfinished, Waiting
 from raydock.facts.pod import Pod
 from raydock.facts.rayservice import RayService, ray_service
 from raydock.facts.route import http_route
-from raydock.plan import access, code
+from raydock.plan import access, code, traffic
 from raydock.plan import deployment as plan
 from raydock.plan.meta import DEPLOYMENT_LABEL
 from raydock.plan.ray_service import SERVICE_SUFFIX, claims
@@ -21,6 +22,7 @@ from raydock.reconcile import needs
 from raydock.reconcile.children import child, make, mark, remove
 from raydock.reconcile.deps import Deps, Event, Key, Outcome
 from raydock.reconcile.report import paused, told_unfinished
+from raydock.reconcile.wake import routed_to
 from raydock.reconcile.write_status import write_status
 from raydock.status import deployment as status
 from raydock.wire.host import SERVE_PORT, Health
@@ -46,9 +48,18 @@ async def reconcile(key: Key, do: Deps) -> Outcome:
     if cr.metadata.annotations.get(PAUSED_ANNOTATION) == "true":
         return await paused(cr, status.paused, do)
     try:
-        return await _pass(key, cr, do)
+        outcome = await _pass(key, cr, do)
     except Unfinished as stop:
-        return await told_unfinished(cr, stop, status.unfinished, do)
+        outcome = await told_unfinished(cr, stop, status.unfinished, do)
+    return replace(outcome, wake=_callers(cr, do))
+
+
+def _callers(cr: Deployment, do: Deps) -> tuple[Key, ...]:
+    """Endpoints that this pass has news for: the store holds the status already, so no watch wakes them."""
+    now = do.store.get(cr.kind, cr.metadata.namespace, cr.metadata.name)
+    if now is None or traffic.backend(Deployment.parse(now)) == traffic.backend(cr):
+        return ()
+    return tuple(routed_to(now, do.store))
 
 
 async def _pass(key: Key, cr: Deployment, do: Deps) -> Outcome:

@@ -73,9 +73,9 @@ def _neighbours(kind: str, new: Any, old: Any, store: Store) -> set[Key]:
     match kind:
         case "Deployment":
             waiting = (k for k in _all("BatchJob", namespace, store) if _names(k, obj, store))
-            return {*_routed_to(obj, store), *waiting}
+            return {*routed_to(obj, store), *waiting}
         case "RayService":
-            return set(_routed_to(obj, store))
+            return set(routed_to(obj, store))
         case "InferenceEndpoint" if _said(new) == _said(old):
             return set()
         case "HTTPRoute" if _marks(new) == _marks(old):
@@ -96,7 +96,7 @@ def _marks(route: Any) -> Any:
     return route and route["metadata"].get("annotations")
 
 
-def _routed_to(deployment: Any, store: Store) -> Iterable[Key]:
+def routed_to(deployment: Any, store: Store) -> Iterable[Key]:
     """Endpoints that name a Deployment, or its RayService of the same name, in spec or in force."""
     name, namespace = deployment["metadata"]["name"], deployment["metadata"].get("namespace", "")
     for endpoint in store.in_namespace("InferenceEndpoint", namespace):
