@@ -59,7 +59,7 @@ async def _pass(key: Key, cr: BatchJob, do: Deps) -> Outcome:
     if ended:
         do.gate.withdraw(key, cr.metadata.uid)
     return Outcome(
-        look_again_s=_look_again(step, ended=ended),
+        look_again_s=_look_again(step, seen, ended=ended),
         events=_events(key, verdict if seen.current(cr) is None else None, step, cr),
     )
 
@@ -73,9 +73,9 @@ def _on_record(step: plan.Step, seen: plan.Seen) -> bool:
     )
 
 
-def _look_again(step: plan.Step, *, ended: bool) -> float | None:
-    if step.record_patch is not None:
-        return 0.5
+def _look_again(step: plan.Step, seen: plan.Seen, *, ended: bool) -> float | None:
+    if step.record_patch is not None or (step.result is not None and seen.kept is not None):
+        return 0.5  # no watch reports the record, and what it says now decides on the next step
     if step.look_again_s is not None:
         return step.look_again_s if ended else min(step.look_again_s, TICK_S)
     return None if ended and not step.delete else TICK_S
