@@ -1,4 +1,4 @@
-"""Stand-in for what serves: real HTTP servers on loopback that answer the health route, and the cluster's DNS.
+"""Stand-in for what serves: HTTP servers on loopback that answer the health route, and the cluster's DNS.
 
 The operator's own probe asks them, by the Service's name and by the pod's address, as in a cluster.
 """
@@ -106,6 +106,10 @@ class Hosts(AbstractResolver):
 
     @override
     async def close(self) -> None:
+        """Nothing: an operator that ends closes its resolver, and the pods outlive it."""
+
+    async def end(self) -> None:
+        """Close all servers."""
         for runner in self._running:
             await runner.cleanup()
 
@@ -115,4 +119,4 @@ async def hosts(kube: Kube, kuberay: KubeRay, namespace: str) -> AsyncIterator[H
     """Pods that serve; an operator finds them with `resolve_with(hosts)`."""
     hosts = Hosts(kube, kuberay, namespace)
     yield hosts
-    await hosts.close()
+    await hosts.end()

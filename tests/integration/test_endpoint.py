@@ -1,0 +1,217 @@
+"""From an InferenceEndpoint to its route and keys, beside the Deployments it names, on a real API server."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from raydock.api.base import ROTATE_ANNOTATION
+from raydock.kube.client import Kube
+from raydock.plan.access import HELD_ANNOTATION
+from raydock.wire.access import REFUSE_HEADER
+from tests.kit.eventually import eventually, pause
+from tests.kit.hosts import Hosts
+from tests.kit.kuberay import KubeRay
+from tests.kit.manifests import condition, deployment, endpoint, secret, until
+from tests.kit.running import Running
+
+pytestmark = pytest.mark.integration
+
+KIND = "InferenceEndpoint"
+
+
+async def serving(
+    kube: Kube, kuberay: KubeRay, hosts: Hosts, operator: Running, namespace: str, *names: str
+) -> None:
+    """A gateway, a node, and a Ready Deployment for each name."""
+    operator.resolve_with(hosts)
+    await kuberay.gateway()
+    await kuberay.node("node-1")
+    for name in names:
+        await kube.apply(deployment(namespace, name))
+        await hosts.serve(name)
+        await until(kube, "Deployment", namespace, name, "True", "Ready")
+
+
+async def ready(kube: Kube, kuberay: KubeRay, namespace: str, shares: Mapping[str, int]) -> dict[str, Any]:
+    """The endpoint `iris`, Ready with these shares."""
+    await kube.apply(endpoint(namespace, shares))
+    await eventually(lambda: _accepted(kube, kuberay, namespace, shares))
+    return await until(kube, KIND, namespace, "iris", "True", "Ready")
+
+
+async def _accepted(kube: Kube, kuberay: KubeRay, namespace: str, shares: Mapping[str, int]) -> bool:
+    route = await kube.get("HTTPRoute", namespace, "iris")
+    if split(route) != {name: share for name, share in shares.items() if share}:
+        return False
+    await kuberay.accepted(route)
+    return True
+
+
+def split(route: Mapping[str, Any]) -> dict[str, int]:
+    """Percent by Deployment, as the gateway takes it."""
+    refs = route["spec"]["rules"][0].get("backendRefs", ())
+    return {ref["name"].removesuffix("-serve-svc"): ref["weight"] for ref in refs}
+
+
+async def routed(kube: Kube, namespace: str, shares: Mapping[str, int], timeout_s: float = 20) -> Any:
+    """The route, once it has these shares."""
+
+    async def asked() -> Any:
+        route = await kube.get("HTTPRoute", namespace, "iris")
+        assert split(route) == dict(shares)
+        return route
+
+    return await eventually(asked, timeout_s)
+
+
+async def test_the_route_names_only_healthy_deployments(
+    kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    await serving(kube, kuberay, hosts, operator, namespace, "v1")
+    await kube.apply(deployment(namespace, "v2"))
+    await kube.apply(endpoint(namespace, {"v1": 90, "v2": 10}))
+    route = await routed(kube, namespace, {"v1": 90})
+    await kuberay.accepted(route)
+    await until(kube, KIND, namespace, "iris", "False", "DeploymentNotReady")
+    await hosts.serve("v2")
+    await routed(kube, namespace, {"v1": 90, "v2": 10})
+
+
+async def test_keys_are_made_once(
+    kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    await serving(kube, kuberay, hosts, operator, namespace, "v1")
+    await ready(kube, kuberay, namespace, {"v1": 100})
+    keys = await kube.get("Secret", namespace, "iris-keys")
+    assert len({keys["data"]["primary"], keys["data"]["secondary"]}) == 2
+    await kube.patch(KIND, namespace, "iris", {"spec": {"timeoutSeconds": 61}})
+    await operator.settled()
+    assert await operator.writes_in(quiet_s=5) == []
+    assert await kube.get("Secret", namespace, "iris-keys") == keys
+
+
+async def test_a_key_is_published_only_when_every_pod_knows_it(
+    kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    await serving(kube, kuberay, hosts, operator, namespace, "v1")
+    await ready(kube, kuberay, namespace, {"v1": 100})
+    before = (await kube.get("Secret", namespace, "iris-keys"))["data"]
+    held = (await kube.get("RayService", namespace, "v1"))["metadata"]["annotations"][HELD_ANNOTATION]
+    host = hosts.active["v1"]
+    host.follows = False
+    await kube.annotate(KIND, namespace, "iris", {ROTATE_ANNOTATION: "primary"})
+    coming = await eventually(lambda: kube.get("Secret", namespace, "iris-next-key"))
+    await until(kube, KIND, namespace, "iris", "False", "KeysPending", of="AuthReady")
+    await pause(3)
+    service = await kube.get("RayService", namespace, "v1")
+    assert service["metadata"]["annotations"][HELD_ANNOTATION] == held
+    assert (await kube.get("Secret", namespace, "iris-keys"))["data"] == before
+
+    host.follows = True
+    await eventually(lambda: _gone(kube, namespace, "iris-next-key"))
+    after = (await kube.get("Secret", namespace, "iris-keys"))["data"]
+    assert after == {"primary": coming["data"]["key"], "secondary": before["secondary"]}
+    told = await until(kube, KIND, namespace, "iris", "True", "KeysKnown", of="AuthReady")
+    assert told["status"]["keysSecret"] == {"name": "iris-keys", "generation": 2}
+    await operator.settled()
+    assert (await kube.get("Secret", namespace, "iris-keys"))["data"] == after
+
+
+async def _gone(kube: Kube, namespace: str, name: str) -> bool:
+    return await kube.find("Secret", namespace, name) is None
+
+
+async def test_a_deployment_that_breaks_keeps_its_share(
+    kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    await serving(kube, kuberay, hosts, operator, namespace, "v1", "v2")
+    await ready(kube, kuberay, namespace, {"v1": 50, "v2": 50})
+    route = await kube.get("HTTPRoute", namespace, "iris")
+    hosts.active["v2"].status = "unhealthy"
+    # Nothing reports it but the steady tick, so something else wakes it here.
+    await kube.annotate("Deployment", namespace, "v2", {"example.com/look": "now"})
+    await until(kube, KIND, namespace, "iris", "False", "DeploymentNotReady")
+    await operator.settled()
+    assert (await kube.get("HTTPRoute", namespace, "iris"))["spec"] == route["spec"]
+
+
+async def test_a_changed_split_waits_for_health(
+    kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    await serving(kube, kuberay, hosts, operator, namespace, "v1")
+    await ready(kube, kuberay, namespace, {"v1": 100})
+    await kube.apply(deployment(namespace, "v2"))
+    await kube.apply(endpoint(namespace, {"v2": 100}))
+    cr = await until(kube, KIND, namespace, "iris", "False", "DeploymentNotReady")
+    assert [(t["deployment"], t["percent"]) for t in cr["status"]["traffic"]] == [("v1", 100)]
+    await operator.settled()
+    await routed(kube, namespace, {"v1": 100})
+    await hosts.serve("v2")
+    await routed(kube, namespace, {"v2": 100})
+
+
+async def test_a_deleted_deployment_leaves_the_route(
+    kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    await serving(kube, kuberay, hosts, operator, namespace, "v1", "v2")
+    await ready(kube, kuberay, namespace, {"v1": 50, "v2": 50})
+    await kube.delete(await kube.get("Deployment", namespace, "v2"))
+    await routed(kube, namespace, {"v1": 50}, 5)
+    await until(kube, KIND, namespace, "iris", "False", "DependencyMissing", of="DeploymentsReady")
+
+
+async def test_a_foreign_route_is_not_touched(
+    kube: Kube, operator: Running, kuberay: KubeRay, namespace: str
+) -> None:
+    await kuberay.gateway()
+    theirs = await kube.create(
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "metadata": {"name": "iris", "namespace": namespace},
+            "spec": {"parentRefs": [{"name": "other"}]},
+        }
+    )
+    await kube.apply(endpoint(namespace, {"v1": 100}))
+    await until(kube, KIND, namespace, "iris", "False", "NameConflict")
+    await operator.settled()
+    assert await kube.get("HTTPRoute", namespace, "iris") == theirs
+
+
+async def test_foreign_keys_are_not_touched(
+    kube: Kube, operator: Running, kuberay: KubeRay, namespace: str
+) -> None:
+    theirs = await kube.create(secret(namespace, "iris-keys", primary="a"))
+    await kube.apply(endpoint(namespace, {"v1": 100}))
+    await until(kube, KIND, namespace, "iris", "False", "NameConflict")
+    assert await kube.get("Secret", namespace, "iris-keys") == theirs
+
+
+async def test_without_a_share_each_request_is_refused(
+    kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    await serving(kube, kuberay, hosts, operator, namespace, "v1")
+    await kube.apply(endpoint(namespace, {"v1": 0}))
+    route = await routed(kube, namespace, {"v1": 1})
+    (headers,) = (
+        f["requestHeaderModifier"]["set"]
+        for f in route["spec"]["rules"][0]["filters"]
+        if f["type"] == "RequestHeaderModifier"
+    )
+    assert {"name": REFUSE_HEADER, "value": "NoTraffic"} in headers
+    assert json.loads(route["metadata"]["annotations"]["raydock.io/traffic"]) == {}
+    await kuberay.accepted(route)
+    await until(kube, KIND, namespace, "iris", "True", "NoTraffic")
+
+
+async def test_a_missing_gateway_is_told_and_goes_on_when_it_comes(
+    kube: Kube, operator: Running, kuberay: KubeRay, namespace: str
+) -> None:
+    await kube.apply(endpoint(namespace, {"v1": 100}))
+    cr = await until(kube, KIND, namespace, "iris", "False", "GatewayMissing")
+    assert condition(cr, "RouteAccepted") == ("False", "GatewayMissing")
+    await kuberay.gateway()
+    cr = await until(kube, KIND, namespace, "iris", "False", "RouteNotAccepted", timeout_s=4)
+    assert cr["status"]["url"] == f"http://10.0.0.80/{namespace}/iris"
