@@ -307,7 +307,7 @@ async def test_events_of_a_pass_reach_the_object(kube: Kube, namespace: str) -> 
         queue.add(key)
         found = await eventually(lambda: _events(kube, namespace))
     assert [(e["reason"], e["note"], e["regarding"]["uid"]) for e in found] == [
-        ("Admitted", "fits", live["metadata"]["uid"])
+        ("Applied", "fits", live["metadata"]["uid"])
     ]
 
 
