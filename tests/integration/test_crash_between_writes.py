@@ -1,0 +1,183 @@
+"""An operator that dies at any write: the next one gets to the same end, with one of everything."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from raydock.api.base import ROTATE_ANNOTATION
+from raydock.kube.client import Kube
+from raydock.reconcile.deps import Key
+from raydock.wire.progress import Output, Report
+from tests.kit.crash import Crash
+from tests.kit.eventually import eventually
+from tests.kit.hosts import Hosts
+from tests.kit.kuberay import KubeRay
+from tests.kit.manifests import batch_job, claim, code, deployment, endpoint, until
+from tests.kit.running import Running, Start
+
+pytestmark = pytest.mark.integration
+
+CHILDREN = ("ConfigMap", "Secret", "RayService", "RayJob", "HTTPRoute")
+
+
+@dataclass
+class World:
+    """What the scenes act on. `operator` is the one that lives."""
+
+    kube: Kube
+    kuberay: KubeRay
+    hosts: Hosts
+    namespace: str
+    operator: Running
+
+
+async def serves(world: World) -> None:
+    """A Deployment with code is served, then its params change."""
+    kube, namespace = world.kube, world.namespace
+    await kube.create(code(namespace))
+    await kube.create(deployment(namespace, code={"configMap": {"name": "code"}}))
+    await world.hosts.serve("iris")
+    await until(kube, "Deployment", namespace, "iris", "True", "Ready", timeout_s=40)
+    await kube.patch("Deployment", namespace, "iris", {"spec": {"params": {"depth": 2}}})
+    await until(kube, "Deployment", namespace, "iris", "True", "Ready", timeout_s=40)
+
+
+async def routes(world: World) -> None:
+    """An endpoint in front of a Deployment gets its keys, and one of them is rotated."""
+    kube, namespace = world.kube, world.namespace
+    await kube.create(endpoint(namespace, {"v1": 100}))
+    await eventually(lambda: _accepted(world), 40)
+    await until(kube, "InferenceEndpoint", namespace, "iris", "True", "Ready", timeout_s=40)
+    first = await kube.get("Secret", namespace, "iris-keys")
+    await kube.annotate("InferenceEndpoint", namespace, "iris", {ROTATE_ANNOTATION: "primary"})
+
+    async def rotated() -> bool:
+        assert await kube.find("Secret", namespace, "iris-next-key") is None
+        after = await kube.get("Secret", namespace, "iris-keys")
+        assert after["metadata"]["annotations"]["raydock.io/keys-generation"] == "2"
+        assert after["data"]["secondary"] == first["data"]["secondary"]
+        return bool(after["data"]["primary"] != first["data"]["primary"])
+
+    await eventually(rotated, 40)
+    # Both keys that count, and the replaced one no more.
+    await eventually(lambda: _hashes(world, 2), 40)
+    await eventually(lambda: _accepted(world))
+    await until(kube, "InferenceEndpoint", namespace, "iris", "True", "Ready", timeout_s=40)
+
+
+async def _accepted(world: World) -> bool:
+    route = await world.kube.get("HTTPRoute", world.namespace, "iris")
+    refs = route["spec"]["rules"][0]["backendRefs"]
+    if [ref["weight"] for ref in refs] != [100]:
+        return False
+    await world.kuberay.accepted(route)
+    return True
+
+
+async def _hashes(world: World, count: int) -> bool:
+    route = await world.kube.get("HTTPRoute", world.namespace, "iris")
+    return len(route["metadata"]["annotations"]["raydock.io/key-hashes"].split(",")) == count
+
+
+async def runs(world: World) -> None:
+    """A batch job fails once and succeeds then."""
+    kube, namespace = world.kube, world.namespace
+    await kube.create(claim(namespace))
+    await kube.create(code(namespace))
+    cr = await kube.create(batch_job(namespace, code={"configMap": {"name": "code"}}))
+    await eventually(lambda: kube.get("RayJob", namespace, "job-1"), 40)
+    await world.kuberay.job("job-1", "Failed", "FAILED", "lost a node")
+    await eventually(lambda: kube.get("RayJob", namespace, "job-2"), 40)
+    output = Output("pvc://data/out", rows=10, bytes=100, files=2, failed_rows=0)
+    report = Report(namespace, "job", cr["metadata"]["uid"], 2, "postprocess", 100, output=output)
+
+    async def succeeded() -> bool:
+        # As the driver does: it tells the newest leader until the result stands in the status.
+        world.operator.operator.reports.put(report)
+        world.operator.operator.queue.add(Key("BatchJob", namespace, "job"))
+        status = (await kube.get("BatchJob", namespace, "job"))["status"]
+        return bool(status["state"] == "Succeeded" and status["output"]["rows"] == 10)
+
+    await eventually(succeeded, 40)
+    status = (await kube.get("BatchJob", namespace, "job"))["status"]
+    assert status["attempts"] == 2
+    record = await kube.get("ConfigMap", namespace, "job-job")
+    assert record["metadata"]["annotations"]["raydock.io/failures"] == "1"
+
+
+Scene = Callable[[World], Coroutine[Any, Any, None]]
+SCENES: Mapping[str, tuple[Scene, int]] = {
+    "Deployment": (serves, 9),
+    "InferenceEndpoint": (routes, 9),
+    "BatchJob": (runs, 8),
+}
+"""Each with how many writes are tried; a scene makes at least as many."""
+
+
+async def play(scene: Scene, world: World, crash: Crash, restart: Callable[[], Awaitable[Running]]) -> None:
+    """Play `scene`; when the operator dies in it, another one takes over."""
+    crash.happens_to(world.operator)
+    playing = asyncio.ensure_future(scene(world))
+    while not playing.done():
+        await asyncio.wait([playing], timeout=0.05)
+        if crash.happened and not world.operator.stop.is_set():
+            world.operator.stop.set()
+            await world.operator.ended
+            world.operator = await restart()
+    await playing
+
+
+async def children(kube: Kube, namespace: str) -> set[tuple[str, str]]:
+    """Kind and name of everything of raydock's."""
+    ours = "app.kubernetes.io/managed-by=raydock"
+    return {
+        (kind, found["metadata"]["name"])
+        for kind in CHILDREN
+        async for page in kube.pages(kind, namespace=namespace, label_selector=ours)
+        for found in page
+    }
+
+
+WANT = {
+    "Deployment": {("ConfigMap", "iris-code"), ("RayService", "iris"), ("Secret", "iris-access")},
+    "InferenceEndpoint": {
+        ("HTTPRoute", "iris"),
+        ("RayService", "v1"),
+        ("Secret", "iris-keys"),
+        ("Secret", "v1-access"),
+    },
+    "BatchJob": {("ConfigMap", "job-job"), ("ConfigMap", "job-jobcode"), ("RayJob", "job-2")},
+}
+"""A copy of code without its fingerprint."""
+
+
+@pytest.mark.parametrize("sent", [pytest.param(False, id="unsent"), pytest.param(True, id="unanswered")])
+@pytest.mark.parametrize(
+    ("kind", "at"), [(kind, at) for kind, (_, count) in SCENES.items() for at in range(1, count + 1)]
+)
+async def test_a_crash_at_any_write_changes_nothing_in_the_end(
+    kube: Kube, start: Start, kuberay: KubeRay, hosts: Hosts, namespace: str, kind: str, at: int, sent: bool
+) -> None:
+    async def begin() -> Running:
+        return await start(names=hosts, watch_namespaces=(namespace,))
+
+    world = World(kube, kuberay, hosts, namespace, await begin())
+    await kuberay.node("node-1")
+    await kuberay.gateway()
+    if kind == "InferenceEndpoint":
+        await kube.create(deployment(namespace, "v1"))
+        await hosts.serve("v1")
+        await until(kube, "Deployment", namespace, "v1", "True", "Ready")
+        await world.operator.settled(quiet_s=0.5)
+    crash = Crash(at, sent)
+    await play(SCENES[kind][0], world, crash, begin)
+    assert crash.happened, f"only {crash.writes} writes"
+    made = await children(kube, namespace)
+    assert len(made) == len(WANT[kind])
+    assert all(any(k == kind_ and name.startswith(n) for k, n in WANT[kind]) for kind_, name in made), made
+    # The operator compares each child with what it wants: that it is silent says that their specs are right.
+    await world.operator.settled(quiet_s=1.0)
+    assert await children(kube, namespace) == made
