@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from pydantic.alias_generators import to_camel
 
 from raydock.plan.defaults import Defaults
 from raydock.runtime.settings import Settings
@@ -42,7 +43,8 @@ def settings_fields() -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for model in (Settings, Defaults):
         made = model.model_json_schema(by_alias=True)
-        fields |= {name: _inlined(field, made.get("$defs", {})) for name, field in made["properties"].items()}
+        for name, field in made["properties"].items():
+            fields[to_camel(name)] = _inlined(field, made.get("$defs", {}))  # as the file spells it
     del fields["defaults"]  # in the file, its keys stand beside the others
     return fields
 

@@ -30,7 +30,7 @@ def test_params_are_applied_without_a_new_pod(iris: Cluster) -> None:
 def test_new_code_comes_by_blue_green_without_a_failed_request(iris: Cluster) -> None:
     code = yaml.safe_load((QUICKSTART / "code.yaml").read_text())
     code["metadata"]["namespace"] = iris.namespace
-    code["data"]["iris.py"] += '\n\nVERSION = "changed"\n'
+    code["data"]["iris.py"] += '\n\nprint("the new code is here")\n'
     before = {p["metadata"]["uid"] for p in iris.heads("deployment", "iris-v2")}
     revision = (iris.get("deployments.raydock.io", "iris-v2") or {})["status"]["revision"]["serving"]
     with Load(iris.url("iris"), iris.key("iris")) as load:
@@ -51,6 +51,8 @@ def test_new_code_comes_by_blue_green_without_a_failed_request(iris: Cluster) ->
         )
     assert not load.failed, load.statuses
     assert load.deployments["iris-v2"] > 0
+    (head,) = iris.heads("deployment", "iris-v2")
+    assert "the new code is here" in iris.kubectl("logs", head["metadata"]["name"])
 
 
 def test_a_rotated_key_is_known_before_it_is_published(iris: Cluster) -> None:
