@@ -41,8 +41,8 @@ def schema(values: str) -> dict[str, Any]:
 def settings_fields() -> dict[str, Any]:
     """Schema of each key of the operator's settings file: its own settings, and the plan's beside them."""
     fields: dict[str, Any] = {}
-    for model in (Settings, Defaults):
-        made = model.model_json_schema(by_alias=True)
+    # Settings takes some fields by the names of variables; the file has all of them by their own names.
+    for made in (Settings.model_json_schema(by_alias=False), Defaults.model_json_schema(by_alias=True)):
         for name, field in made["properties"].items():
             fields[to_camel(name)] = _inlined(field, made.get("$defs", {}))  # as the file spells it
     del fields["defaults"]  # in the file, its keys stand beside the others

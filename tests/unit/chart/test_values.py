@@ -33,10 +33,10 @@ def test_values_show_every_setting() -> None:
 
 def test_values_show_the_operators_own_defaults() -> None:
     shown = shown_settings()
-    own = {to_camel(name) for name in Settings.model_fields}
+    own = {to_camel(name): name for name in Settings.model_fields}
     plan = {key: value for key, value in shown.items() if key not in own and key != "runtimeImage"}
     assert Defaults.model_validate(plan) == Defaults()
-    rest = {key: value for key, value in shown.items() if key in own}
+    rest = {own[key]: value for key, value in shown.items() if key in own}
     untouched = Settings().model_dump()
     assert Settings.model_validate(rest).model_dump() == untouched
 
