@@ -1,6 +1,7 @@
 """From a Deployment to its RayService, and what happens to both afterwards, on a real API server."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -175,6 +176,7 @@ async def test_what_the_spec_names_must_be_there(
     cr = await until(kube, KIND, namespace, "iris", "False", "DependencyMissing")
     assert f"{missing} x does not exist" in cr["status"]["conditions"][0]["message"]
     assert await kube.find("RayService", namespace, "iris") is None
+    make: dict[str, Callable[..., dict[str, Any]]]
     make = {"Secret": secret, "ConfigMap": config_map, "PersistentVolumeClaim": claim}
     await kube.create(make[missing](namespace, "x"))
     await eventually(lambda: find(kube, namespace), 15)
