@@ -6,7 +6,7 @@
 
 CACHE := $(or $(RAYDOCK_CACHE),$(HOME)/.cache/raydock)
 NODE := python3 -m hack.node
-PYTEST := PATH="$(CACHE)/venv/bin:$(CACHE)/bin:$$PATH" $(CACHE)/venv/bin/python -m pytest
+PYTEST := PYTHONPATH=operator:. PATH="$(CACHE)/venv/bin:$(CACHE)/bin:$$PATH" $(CACHE)/venv/bin/python -m pytest
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

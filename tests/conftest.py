@@ -5,7 +5,7 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", choices=["check", "write"], default="check", help="write: renew want.yaml")
-    parser.addoption("--reuse", action="store_true", help="e2e: take the namespace of an earlier run, and leave it")
+    parser.addoption("--reuse", action="store_true", help="e2e: keep and reuse the namespace")
 
 
 @pytest.fixture
