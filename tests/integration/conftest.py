@@ -5,4 +5,14 @@ from tests.kit.hosts import hosts
 from tests.kit.kuberay import kuberay
 from tests.kit.running import operator, start
 
-__all__ = ["api_client", "control_plane", "hosts", "kube", "kuberay", "namespace", "operator", "start", "transport"]
+__all__ = [
+    "api_client",
+    "control_plane",
+    "hosts",
+    "kube",
+    "kuberay",
+    "namespace",
+    "operator",
+    "start",
+    "transport",
+]
