@@ -6,8 +6,8 @@ import pytest
 
 
 def pytest_configure() -> None:
-    # pytest-asyncio asks for the current loop; where none was ever set, asyncio makes one that nobody closes, and
-    # whichever test the collector runs in then fails for it. Said that there is none, it makes none.
+    # pytest-asyncio asks for the current loop; where none was ever set, asyncio makes one that nobody closes,
+    # and whichever test the collector runs in then fails for it. Said that there is none, it makes none.
     asyncio.set_event_loop(None)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import os
 import sys
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -28,7 +29,10 @@ class Predictor:
     def __init__(self, predict: Callable[[Any], Any], form: Form) -> None:
         self._predict = predict
         self._form = form
+        # One loop for all batches: what the user's coroutine keeps in it lives on from one to the next.
         self._runner = asyncio.Runner() if inspect.iscoroutinefunction(predict) else None
+        if self._runner is not None:
+            weakref.finalize(self, self._runner.close)
 
     def __call__(self, batch: pa.RecordBatch) -> pa.Table:
         """What the model says about `batch`. Raises what predict() raises, and convert.Unconvertible."""
