@@ -1,7 +1,6 @@
 """What a Deployment may claim."""
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from raydock.api.capacity import Capacity
 from raydock.api.conditions import Condition, ConditionType
@@ -18,118 +17,25 @@ from raydock.api.deployment import (
 )
 from raydock.api.deployment import Revision as RevisionStatus
 from raydock.capacity.verdict import Verdict
-from raydock.facts.pod import Pod
-from raydock.facts.rayservice import Application, ServiceCluster
 from raydock.plan.deployment import Seen, Step
-from raydock.plan.ray_service import SERVICE_SUFFIX, STARTED_ANNOTATION, annotation
-from raydock.plan.revision import CLUSTER_ANNOTATION, REPLICAS_ANNOTATION
+from raydock.plan.ray_service import SERVICE_SUFFIX
 from raydock.reasons import Reason
 from raydock.status import trouble
 from raydock.status.capacity import capacity, capacity_available
 from raydock.status.conditions import condition, ready, reconciling, settle, stalled, stopped, with_paused
+from raydock.status.deployment_view import View
 from raydock.wire.host import INGRESS, SERVE_PORT
 
-READY = "ready"
-"""wire.host.Health.status of an application that can answer."""
 FIRST_CLUSTER = "the first Ray cluster starts"
 IN_PLACE = "the change is being applied to the running cluster"
 SECOND_CLUSTER = "a second Ray cluster starts; the older version serves on"
-
-
-@dataclass(frozen=True)
-class _View:
-    """What the conditions are made of."""
-
-    cr: Deployment
-    seen: Seen
-    step: Step
-    verdict: Verdict | None
-    now: datetime
-
-    @property
-    def denied(self) -> bool:
-        return self.verdict is not None and not self.verdict.allowed
-
-    @property
-    def newest(self) -> ServiceCluster | None:
-        child = self.seen.child
-        if child is None:
-            return None
-        return child.pending if child.pending.name else child.active
-
-    @property
-    def newest_pods(self) -> list[Pod]:
-        wanted = annotation(self.seen.child, CLUSTER_ANNOTATION)
-        return [
-            p for p in self.seen.pods if not p.deleting and p.annotations.get(CLUSTER_ANNOTATION) == wanted
-        ]
-
-    @property
-    def application(self) -> Application | None:
-        child = self.seen.child
-        if child is None or self.newest is None or child.observed_generation < child.meta.generation:
-            return None  # KubeRay speaks of what was asked before
-        return self.newest.applications.get(self.cr.metadata.name)
-
-    @property
-    def answers(self) -> bool:
-        return self.seen.health is not None and self.seen.health.status == READY
-
-    @property
-    def current(self) -> bool:
-        return (
-            self.answers
-            and self.seen.health is not None
-            and self.seen.health.revision == self.step.wanted.whole
-        )
-
-    @property
-    def trouble(self) -> trouble.Trouble | None:
-        return trouble.of_application(self.application) or trouble.of_pods(self.newest_pods)
-
-    @property
-    def started(self) -> datetime | None:
-        text = annotation(self.seen.child, STARTED_ANNOTATION)
-        return datetime.fromisoformat(text) if text else None
-
-    @property
-    def in_place(self) -> bool:
-        """Whether the pods that serve are those that the wanted revision shall run in."""
-        child = self.seen.child
-        marks = {name: annotation(child, name) for name in (CLUSTER_ANNOTATION, REPLICAS_ANNOTATION)}
-        return child is not None and any(
-            p.ray_cluster == child.active.name and all(p.annotations.get(n) == v for n, v in marks.items())
-            for p in self.seen.pods
-            if child.active.name and not p.deleting
-        )
-
-    @property
-    def rolled_out(self) -> bool:
-        """The wanted revision answered once since it was asked for: what breaks later is no rollout."""
-        before = self.cr.status
-        return self.current or (
-            before.rollout is not None
-            and before.rollout.state is RolloutState.IDLE
-            and before.rollout.started_at is not None
-            and before.rollout.started_at == self.started
-            and before.revision is not None
-            and before.revision.wanted == self.step.wanted.whole
-        )
-
-    @property
-    def late(self) -> bool:
-        """Nothing became visible for progressDeadlineSeconds."""
-        if self.started is None or self.denied or self.rolled_out:
-            return False
-        steps = [self.started, *(t for p in self.newest_pods for t in (p.created, p.started) if t)]
-        return self.now - max(steps) > timedelta(seconds=self.cr.spec.rollout.progress_deadline_seconds)
 
 
 def deployment(
     cr: Deployment, seen: Seen, verdict: Verdict | None, step: Step, now: datetime
 ) -> DeploymentStatus:
     """What `cr` may claim. `Ready` takes reason and message of the first condition that isn't True."""
-    view = _View(cr, seen, step, verdict, now)
+    view = View(cr, seen, step, verdict, now)
     room = capacity(cr.status.capacity, verdict, now)
     found = _suspended() if cr.spec.suspend else _conditions(view, room)
     child = seen.child
@@ -199,7 +105,7 @@ def _suspended() -> list[Condition]:
     ]
 
 
-def _conditions(view: _View, room: Capacity | None) -> list[Condition]:
+def _conditions(view: View, room: Capacity | None) -> list[Condition]:
     parts = [
         capacity_available(room, view.verdict, admitted=view.seen.child is not None),
         _cluster_ready(view),
@@ -214,7 +120,7 @@ def _conditions(view: _View, room: Capacity | None) -> list[Condition]:
     ]
 
 
-def _cluster_ready(view: _View) -> Condition:
+def _cluster_ready(view: View) -> Condition:
     child = view.seen.child
     kind = ConditionType.CLUSTER_READY
     if child is None:
@@ -229,7 +135,7 @@ def _cluster_ready(view: _View) -> Condition:
     return condition(kind, False, Reason.CLUSTER_STARTING, "the Ray cluster's head pod is starting")
 
 
-def _application_healthy(view: _View) -> Condition:
+def _application_healthy(view: View) -> Condition:
     kind = ConditionType.APPLICATION_HEALTHY
     if view.answers:
         return condition(kind, True, Reason.APPLICATION_RUNNING, "the application answers its health route")
@@ -242,7 +148,7 @@ def _application_healthy(view: _View) -> Condition:
     return condition(kind, False, Reason.APPLICATION_STARTING, "the application does not answer yet")
 
 
-def _wanted_serves(view: _View) -> Condition | None:
+def _wanted_serves(view: View) -> Condition | None:
     """Why the answering version isn't the wanted one; None when it is, or when nothing answers."""
     if view.current or not view.answers:
         return None
@@ -261,7 +167,7 @@ def _wanted_serves(view: _View) -> Condition | None:
     return condition(kind, False, Reason.BLUE_GREEN, SECOND_CLUSTER)
 
 
-def _busy(view: _View, why: Condition | None) -> list[Condition]:
+def _busy(view: View, why: Condition | None) -> list[Condition]:
     if why is None or why.status == "True":
         return []
     found = view.trouble
@@ -272,7 +178,7 @@ def _busy(view: _View, why: Condition | None) -> list[Condition]:
     return [reconciling(Reason(why.reason), why.message)]
 
 
-def _late_message(view: _View, found: trouble.Trouble | None) -> str:
+def _late_message(view: View, found: trouble.Trouble | None) -> str:
     deadline = view.cr.spec.rollout.progress_deadline_seconds
     told = f"no progress for {deadline} s (rollout.progressDeadlineSeconds)"
     return (
@@ -282,7 +188,7 @@ def _late_message(view: _View, found: trouble.Trouble | None) -> str:
     )
 
 
-def _ready_replicas(view: _View) -> int:
+def _ready_replicas(view: View) -> int:
     child = view.seen.child
     if child is None or not child.active.name or not view.answers:
         return 0
@@ -292,7 +198,7 @@ def _ready_replicas(view: _View) -> int:
     return view.cr.spec.replicas if host_state and host_state.status == "HEALTHY" else 1
 
 
-def _application(view: _View) -> ServeApplication | None:
+def _application(view: View) -> ServeApplication | None:
     application = view.application
     before = view.cr.status.serve_application
     if view.cr.spec.suspend or view.seen.child is None:
@@ -309,7 +215,7 @@ def _application(view: _View) -> ServeApplication | None:
     )
 
 
-def _rollout(view: _View) -> RolloutStatus:
+def _rollout(view: View) -> RolloutStatus:
     if view.rolled_out or view.cr.spec.suspend:
         return RolloutStatus(state=RolloutState.IDLE, started_at=view.started)
     if view.denied and view.verdict:
@@ -326,7 +232,7 @@ def _rollout(view: _View) -> RolloutStatus:
     return RolloutStatus(state=RolloutState.SWITCHING, started_at=view.started, message=doing)
 
 
-def _progress(view: _View) -> DeployProgress | None:
+def _progress(view: View) -> DeployProgress | None:
     """Share of the way from the first write to the first answer of the wanted version."""
     if view.cr.spec.suspend or view.seen.child is None:
         return None
