@@ -13,6 +13,13 @@ CHILDREN = (
 )
 
 
+def chart_objects(cluster: Cluster) -> list[str]:
+    """What carries the chart's label, in any namespace; Helm does not wait for pods to be gone."""
+    kinds = "clusterroles,clusterrolebindings,roles,rolebindings,all,cm,secrets,leases,gateways"
+    found = cluster.run("kubectl", "get", kinds, "-A", "-o", "json", "-l", "app.kubernetes.io/name=raydock")
+    return [f"{o['kind']}/{o['metadata']['name']}" for o in json.loads(found.stdout)["items"]]
+
+
 def test_nothing_is_left(iris: Cluster) -> None:
     for kind in ("batchjobs", "inferenceendpoints", "deployments"):
         iris.kubectl("delete", f"{kind}.raydock.io", "--all", "--timeout=180s")
@@ -30,10 +37,7 @@ def test_nothing_is_left(iris: Cluster) -> None:
 
     until(lambda: not ours(), 180, "end of the children", ours)
     iris.run("helm", "uninstall", "raydock", "--namespace", SYSTEM, "--wait", "--timeout", "3m")
-    kinds = "clusterroles,clusterrolebindings,roles,rolebindings,all,cm,secrets,leases,gateways"
-    everywhere = iris.run("kubectl", "get", kinds, "-A", "-o", "json", "-l", "app.kubernetes.io/name=raydock")
-    left = [f"{o['kind']}/{o['metadata']['name']}" for o in json.loads(everywhere.stdout)["items"]]
-    assert left == []
+    until(lambda: not chart_objects(iris), 120, "end of the chart's objects", lambda: chart_objects(iris))
     names = [f"{plural}.raydock.io" for plural in ("deployments", "inferenceendpoints", "batchjobs")]
     iris.run("kubectl", "delete", "crd", *names, "--timeout=60s")
     crds = json.loads(iris.run("kubectl", "get", "crd", "-o", "json").stdout)["items"]
