@@ -84,7 +84,7 @@ ask() {
   printf "curl %s -H 'Authorization: Bearer KEY' -H 'Content-Type: application/json' -d '%s'\n" "$url" "$request"
   answer=$(post "$url" "$key" <<<"$request")
   printf '→ %s\n' "$answer"
-  [[ $(grep -o 'setosa\|versicolor\|virginica' <<<"$answer" | xargs) == "$wanted" ]] || {
+  [[ $(grep -o 'setosa\|versicolor\|virginica' <<<"$answer" | paste -sd' ' -) == "$wanted" ]] || {
     echo "want $wanted" >&2
     return 1
   }
