@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+from raydock.api.batchjob import JobState
 from raydock.plan.defaults import Defaults
 from raydock.reasons import Reason
 from raydock.wire.host import Health
@@ -35,6 +36,38 @@ class Event:
     about: Key
 
 
+Way = Literal["Create", "InPlace", "BlueGreen", "Recreate", "Scale", "Job"]
+"""What room is asked for: the way of a rollout, another number of replicas, or an attempt of a BatchJob."""
+
+
+class GateVerdict(NamedTuple):
+    """The gate was asked and answered."""
+
+    provider: Literal["cluster", "agent", "none"]
+    way: Way
+    result: Literal["allowed", "provisioning", "denied", "unclear"]
+    """`provisioning`: no room yet, a node autoscaler will make some; `unclear`: no answer to rely on."""
+
+
+class RolloutEnded(NamedTuple):
+    """A Deployment's rollout came to its end."""
+
+    way: Way
+    result: Literal["done", "rolled_back", "failed", "superseded"]
+    """`superseded`: by another edit; `failed`: given up with nothing to go back to."""
+
+
+class JobEnded(NamedTuple):
+    """A BatchJob came to its end."""
+
+    result: JobState
+    reason: Reason
+
+
+Counted = GateVerdict | RolloutEnded | JobEnded
+"""What a pass tells the metrics: words of fixed sets, as each object's name would be a series of its own."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a pass leaves behind beside the objects it wrote."""
@@ -42,7 +75,11 @@ class Outcome:
     look_again_s: float | None = None
     """Seconds until a pass is due although nothing was reported; None: only when something is."""
     events: tuple[Event, ...] = ()
+    """One for each decision; each is a line of the log, too."""
     wake: tuple[Key, ...] = ()
+    counted: tuple[Counted, ...] = ()
+    revision: str = ""
+    """What the spec asks for, where the kind has revisions; for the log."""
 
 
 class Store(Protocol):
