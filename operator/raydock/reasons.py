@@ -39,6 +39,14 @@ class Reason(StrEnum):
         "The cluster has too little room; the message says of what, and how much is missing.",
     )
     SCALED_TO_ZERO = "ScaledToZero", "No replica is asked for, so nothing runs."
+    PROVISIONING = (
+        "Provisioning",
+        "No node has the room yet: the pods are made, so that the cluster's autoscaler adds nodes for them.",
+    )
+    CHECK_FAILED = (
+        "CheckFailed",
+        "The capacity agent gave no clear answer, so nothing was started; it is asked again.",
+    )
     GATE_OFF = "GateOff", "The capacity provider is `none`: nothing was checked."
 
     # Deployment

@@ -49,6 +49,12 @@ class Demand:
     way: Way
     replicas: int = 1
     """Replicas (or batch workers) that the shapes hold: for the verdict's figures."""
+    each: Room | None = None
+    """What one of them asks for by itself, without Ray's share of its pod: an agent is asked about that.
+    None: PodShape.replica, or else a pod of the last shape."""
+    at_first: int | None = None
+    """How many of them must run from the start, where fewer than `replicas` (autoscaling): an agent is asked
+    about these. None: all."""
     clusters: frozenset[str] = frozenset()
     """Names of RayClusters that are part of this demand already: their pods and reservations are not counted
     against it when it is asked again. The cluster that a blue/green step replaces is not among them."""

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from raydock.capacity.demand import PodShape
+from raydock.reasons import Reason
 
 
 class Code(StrEnum):
@@ -19,6 +20,10 @@ class Code(StrEnum):
     UNSCHEDULABLE = "unschedulable"
     """Selectors, affinity, taints, cordons or the number of pods leave no node."""
     NO_NODES = "no_nodes"
+    QUOTA_EXCEEDED = "quota_exceeded"
+    """A ResourceQuota or LimitRange of the namespace."""
+    REPLICA_LIMIT = "replica_limit"
+    """More replicas than whoever asks may have; only agents say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +42,18 @@ class Verdict:
     requested: tuple[PodShape, ...] = ()
     checked_at: datetime | None = None
     """UTC; whoever asks says it."""
+    provisioning: bool = False
+    """Allowed although no node has the room yet: a node autoscaler adds nodes only for pods that exist."""
+    failed: bool = False
+    """Not allowed since nobody could tell: the check itself failed."""
+
+    @property
+    def reason(self) -> Reason:
+        """Reason of the condition CapacityAvailable."""
+        if self.failed:
+            return Reason.CHECK_FAILED
+        if not self.allowed:
+            return Reason.INSUFFICIENT
+        if self.provisioning:
+            return Reason.PROVISIONING
+        return Reason.GATE_OFF if self.provider == "none" else Reason.FITS

@@ -153,7 +153,7 @@ async def _admit(key: Key, cr: BatchJob, seen: plan.Seen, do: Deps) -> Verdict |
         await needs.require(
             cr.metadata.namespace, needs.named(kept.env, kept.env_from, kept.image_pull_secrets, mounted), do
         )
-    return do.gate.ask(demand)
+    return await do.gate.ask(demand)
 
 
 async def _apply(cr: BatchJob, seen: plan.Seen, step: plan.Step, do: Deps) -> plan.Seen:

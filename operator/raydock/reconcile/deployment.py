@@ -179,7 +179,7 @@ async def _admit(key: Key, cr: Deployment, seen: plan.Seen, do: Deps) -> Verdict
     spec = cr.spec
     wanted = needs.named(spec.env, spec.env_from, spec.image_pull_secrets, [c for c, _ in claims(cr)])
     await needs.require(cr.metadata.namespace, wanted, do)
-    return do.gate.ask(demand)
+    return await do.gate.ask(demand)
 
 
 async def _apply(cr: Deployment, seen: plan.Seen, step: plan.Step, do: Deps) -> plan.Seen:

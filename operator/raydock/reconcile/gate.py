@@ -30,7 +30,7 @@ class Gate:
         self.waiting: set[Key] = set()
         """Objects that were denied: they are woken when nodes or pods change."""
 
-    def ask(self, demand: Demand) -> Verdict:
+    async def ask(self, demand: Demand) -> Verdict:
         """The answer now. A yes is a reservation until `applied` and seen, or `withdraw`."""
         key = Key(demand.owner.kind, demand.owner.namespace, demand.owner.name)
         verdict = self._verdict(demand)
