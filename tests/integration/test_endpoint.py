@@ -213,5 +213,11 @@ async def test_a_missing_gateway_is_told_and_goes_on_when_it_comes(
     cr = await until(kube, KIND, namespace, "iris", "False", "GatewayMissing")
     assert condition(cr, "RouteAccepted") == ("False", "GatewayMissing")
     await kuberay.gateway()
-    cr = await until(kube, KIND, namespace, "iris", "False", "RouteNotAccepted", timeout_s=4)
-    assert cr["status"]["url"] == f"http://10.0.0.80/{namespace}/iris"
+    await until(kube, KIND, namespace, "iris", "False", "RouteNotAccepted", timeout_s=4)
+
+    async def has_url() -> bool:
+        # A Gateway has an address some time after it is there.
+        found = await kube.get(KIND, namespace, "iris")
+        return bool(found["status"].get("url") == f"http://10.0.0.80/{namespace}/iris")
+
+    await eventually(has_url, 4)
