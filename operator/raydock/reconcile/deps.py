@@ -36,7 +36,8 @@ class Event:
     about: Key
 
 
-Way = Literal["Create", "InPlace", "BlueGreen", "Recreate", "Scale", "Job"]
+RolloutWay = Literal["Create", "InPlace", "BlueGreen", "Recreate"]
+Way = Literal[RolloutWay, "Scale", "Job"]
 """What room is asked for: the way of a rollout, another number of replicas, or an attempt of a BatchJob."""
 
 
@@ -52,7 +53,7 @@ class GateVerdict(NamedTuple):
 class RolloutEnded(NamedTuple):
     """A Deployment's rollout came to its end."""
 
-    way: Way
+    way: RolloutWay
     result: Literal["done", "rolled_back", "failed", "superseded"]
     """`superseded`: by another edit; `failed`: given up with nothing to go back to."""
 
@@ -61,7 +62,6 @@ class JobEnded(NamedTuple):
     """A BatchJob came to its end."""
 
     result: JobState
-    reason: Reason
 
 
 Counted = GateVerdict | RolloutEnded | JobEnded

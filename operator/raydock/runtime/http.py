@@ -17,6 +17,7 @@ from raydock.reconcile.reports import Reports
 from raydock.runtime.metrics import Metrics
 from raydock.runtime.queue import Queue
 from raydock.runtime.store import Store
+from raydock.runtime.watch import OURS
 from raydock.wire.paths import TOKEN_AUDIENCE
 from raydock.wire.progress import PROGRESS_PATH, Report
 from raydock.wire.record import WireError, loads
@@ -78,13 +79,9 @@ class Http:
         return app
 
     async def _get_metrics(self, _: web.Request) -> web.Response:
-        queue, metrics = self._queue, self._metrics
-        metrics.queue.labels("due").set(queue.waits())
-        metrics.queue.labels("active").set(queue.active())
-        metrics.queue.labels("scheduled").set(queue.scheduled())
-        metrics.oldest.set(queue.oldest_wait_s())
-        for kind, count in self._store.counts().items():
-            metrics.objects.labels(kind).set(count)
+        queue, store, metrics = self._queue, self._store, self._metrics
+        ours = {kind: store.all(kind) for kind in OURS}
+        metrics.look(queue.states(), queue.oldest_wait_s(), store.counts(), ours)
         body, content_type = metrics.text()
         return web.Response(body=body, headers={"Content-Type": content_type})
 

@@ -6,7 +6,7 @@ Level-triggered work needs no more than the key, so what is added ten times whil
 import asyncio
 import heapq
 import random
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from typing import Final, Generic, TypeVar
 
 BACKOFF_FIRST_S: Final = 0.2
@@ -128,6 +128,10 @@ class Queue(Generic[K]):
     def scheduled(self) -> int:
         """How many keys come later."""
         return len(self._due)
+
+    def states(self) -> dict[str, Collection[K]]:
+        """The keys by what becomes of them: `due`, `active`, `scheduled`."""
+        return {"due": self._waiting.keys(), "active": self._active.keys(), "scheduled": self._due.keys()}
 
     def oldest_wait_s(self) -> float:
         """For how long the key that is due longest has been waiting; 0 when none is."""

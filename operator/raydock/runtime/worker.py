@@ -3,15 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
+from raydock.api.conditions import ConditionType
 from raydock.errors import Retry, Terminal, Waiting
+from raydock.facts import lenient
+from raydock.facts.condition import conditions
 from raydock.kube.client import Kube
 from raydock.kube.errors import ApiError
 from raydock.kube.events import Event as KubeEvent
 from raydock.kube.transport import Call
+from raydock.reasons import Reason
 from raydock.reconcile.deps import Deps, Event, Key, Outcome
 from raydock.runtime.metrics import Metrics
 from raydock.runtime.queue import Queue
@@ -90,18 +94,21 @@ class Worker:
         _calls.set(calls)
         with structlog.contextvars.bound_contextvars(kind=key.kind, namespace=key.namespace, name=key.name):
             try:
-                ended, events = await self._run(key)
-                await self._tell(events)
+                ended = await self._run(key)
+                _say(ended.outcome)
+                await self._tell(ended.outcome.events)
             finally:
                 _calls.set(None)
-            seconds = loop.time() - started
-            self._metrics.passes.labels(key.kind, ended).observe(seconds)
-            if calls or events:
+            seconds, reason = loop.time() - started, ended.reason or self._ready_reason(key)
+            self._metrics.passed(key.kind, ended.how, reason, seconds)
+            self._metrics.add(ended.outcome.counted)
+            if calls:
                 wrote = [f"{call.verb} {call.kind} {call.name}".rstrip() for call in calls]
-                _log.info("reconciled", outcome=ended, seconds=round(seconds, 3), wrote=wrote)
+                said = {"outcome": ended.how, "reason": reason, "revision": ended.outcome.revision}
+                _log.info("reconciled", **said, seconds=round(seconds, 3), wrote=wrote)
 
-    async def _run(self, key: Key) -> tuple[str, tuple[Event, ...]]:
-        """One pass and its consequence for the queue; how it ended, and what people should be told."""
+    async def _run(self, key: Key) -> "_Ended":
+        """One pass and its consequence for the queue."""
         queue = self._queue
         try:
             async with asyncio.timeout(PASS_S):
@@ -109,33 +116,38 @@ class Worker:
         except Retry as why:
             back_s = queue.retry(key, why.after_s)
             _log.info("pass failed", reason=why.reason, why=why.message, again_s=round(back_s, 1))
-            return "retry", ()
+            return _Ended("retry", why.reason)
         except Waiting as why:
             queue.succeeded(key)
             if why.look_again_s is not None:
                 queue.add_after(key, why.look_again_s)
-            return "waiting", ()
-        except Terminal:
+            return _Ended("waiting", why.reason)
+        except Terminal as why:
             queue.succeeded(key)
-            return "terminal", ()
+            return _Ended("terminal", why.reason)
         except ApiError as error:
             back_s = queue.retry(key, error.retry_after_s)
             _log.warning(
                 "API call failed", error=type(error).__name__, why=error.message, again_s=round(back_s, 1)
             )
-            return "api_error", ()
+            return _Ended("api_error", Reason.API_ERROR)
         except TimeoutError:
             _log.error("pass took too long", limit_s=PASS_S, again_s=round(queue.retry(key), 1))
-            return "timeout", ()
+            return _Ended("timeout")
         except Exception:  # noqa: BLE001 - the queue must survive any pass
             _log.exception("pass crashed", again_s=round(queue.retry(key), 1))
-            return "crash", ()
+            return _Ended("crash")
         queue.succeeded(key)
         if outcome.look_again_s is not None:
             queue.add_after(key, outcome.look_again_s)
         for other in outcome.wake:
             queue.add(other)
-        return "done", outcome.events
+        return _Ended("done", None, outcome)
+
+    def _ready_reason(self, key: Key) -> Reason | None:
+        """What Ready says now: a pass puts the status that it wrote into the store."""
+        ready = conditions(lenient.at(self._store.get(*key), "status", "conditions")).get(ConditionType.READY)
+        return Reason(ready.reason) if ready and ready.reason in set(Reason) else None
 
     async def _tell(self, events: tuple[Event, ...]) -> None:
         """Post events. One that the API server does not take is lost: the conditions hold the truth."""
@@ -149,3 +161,21 @@ class Worker:
                 await self._kube.record(KubeEvent(event.type, event.reason.value, event.message, regarding))
             except ApiError as error:
                 _log.warning("event not posted", error=type(error).__name__, why=error.message)
+
+
+class _Ended(NamedTuple):
+    """How a pass ended."""
+
+    how: str
+    """`done` also where the status says what is awaited; any other word: the pass was broken off."""
+    reason: Reason | None = None
+    """Why it was broken off."""
+    outcome: Outcome = Outcome()
+
+
+def _say(outcome: Outcome) -> None:
+    """One line of the log for each decision."""
+    for event in outcome.events:
+        say = _log.warning if event.type == "Warning" else _log.info
+        about = event.about._asdict()
+        say("decided", reason=event.reason, why=event.message, revision=outcome.revision, **about)
