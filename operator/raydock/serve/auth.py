@@ -55,6 +55,10 @@ class Rules:
         self._any_here = _hashes(here.values())
         self._any = _hashes(access.endpoints.values())
 
+    def known(self, endpoint: str | None) -> str:
+        """`endpoint` if it routes here, else nothing: past the gateway a caller may name any."""
+        return endpoint if endpoint in self._by_endpoint else ""
+
     def check(self, endpoint: str | None, credentials: list[bytes]) -> bool:
         """Whether the credentials were used up by this check, so that the app must not see them.
 

@@ -1,10 +1,16 @@
-"""One request's two streams on their way through the host: the body counted, the answer marked."""
+"""One request's two streams on their way through the host: the body measured, the answer marked and told."""
 
 import asyncio
+import time
+from collections.abc import Callable
 
 from starlette.types import Message, Receive, Send
 
 from raydock.serve.answer import DEPLOYMENT, Code, Refused
+from raydock.wire.metrics import GONE
+
+Count = Callable[[str, int, float], None]
+"""Takes endpoint, HTTP status and seconds of one answer; endpoint is empty for a request past the gateway."""
 
 
 class CountedBody:
@@ -88,3 +94,32 @@ class Answer:
         self._deadline.reschedule(None)  # it runs to the first byte
         for message in messages:
             await self._send(message)
+
+
+class Counted:
+    """`send` of one request that counts the answer as it begins: a stream lasts as its caller wishes."""
+
+    __slots__ = ("_began", "_count", "_endpoint", "_has_begun", "_send")
+
+    def __init__(self, send: Send, count: Count, endpoint: str, began: float) -> None:
+        """`began`: when the request came, on the monotonic clock."""
+        self._send = send
+        self._count = count
+        self._endpoint = endpoint
+        self._began = began
+        self._has_begun = False
+
+    async def __call__(self, message: Message) -> None:
+        """Pass a message on."""
+        if message["type"] == "http.response.start":
+            self._tell(message["status"])
+        await self._send(message)
+
+    def end(self) -> None:
+        """The request is over: one without an answer had nobody to give it to."""
+        if not self._has_begun:
+            self._tell(GONE)
+
+    def _tell(self, status: int) -> None:
+        self._has_begun = True
+        self._count(self._endpoint, status, time.monotonic() - self._began)

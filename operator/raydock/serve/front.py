@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from raydock.serve import answer
 from raydock.serve.answer import Code, Refused
 from raydock.serve.auth import AccessFile
-from raydock.serve.exchange import Answer, CountedBody
+from raydock.serve.exchange import Answer, Count, Counted, CountedBody
 from raydock.serve.gate import Gate
 from raydock.serve.head import Head, without_credentials
 from raydock.wire.host import READY_PATH, Health, HostConfig, Limits
@@ -49,10 +49,11 @@ class Target:
 
 
 class Front:
-    """The stack of one replica; `deployment` is its name."""
+    """The stack of one replica; `deployment` is its name, `count` is told of each answer."""
 
-    def __init__(self, deployment: str, access: AccessFile) -> None:
+    def __init__(self, deployment: str, access: AccessFile, count: Count) -> None:
         self._name = deployment
+        self._count = count
         self._deployment = deployment.encode()
         self._access = access
         self._target: Target | None = None
@@ -86,10 +87,15 @@ class Front:
             await self._tell_health(send)
             return
         head = Head(scope["headers"])
+        now = time.monotonic()
+        endpoint = self._access.look(now).known(head.endpoint)
+        reply = Counted(send, self._count, endpoint, now)
         try:
-            await self._pass(scope, receive, send, head)
+            await self._pass(scope, receive, reply, head)
         except Refused as refused:
-            await answer.refuse(send, refused, self._deployment, head.request_id)
+            await answer.refuse(reply, refused, self._deployment, head.request_id)
+        finally:
+            reply.end()
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, head: Head) -> None:
         target = self._target
@@ -122,7 +128,7 @@ class Front:
         length = head.length
         if length is not None and length > limit:
             raise Refused(Code.BODY_TOO_LARGE, f"the request's body has more than {limit} bytes")
-        if self._access.look(time.monotonic()).check(head.endpoint, head.credentials):
+        if self._access.rules.check(head.endpoint, head.credentials):
             without_credentials(scope)
         if head.deployment is not None and head.deployment != self._deployment:
             raise Refused(Code.DEPLOYMENT_NOT_FOUND, "this endpoint has no such deployment")

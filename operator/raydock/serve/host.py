@@ -31,6 +31,7 @@ from raydock.serve.auth import AccessFile
 from raydock.serve.front import Front, Target
 from raydock.serve.lifespan import Lifespan, StartFailed
 from raydock.serve.load import Loaded, build_app, is_builder, load
+from raydock.serve.metrics import Requests
 from raydock.wire import failure, paths
 from raydock.wire.host import INGRESS, HostArgs, HostConfig
 from raydock.wire.record import from_json, to_json
@@ -67,7 +68,7 @@ class Host:
         self._ingress = ingress_args, ingress_kwargs
         console.install(self._args.deployment, serve.get_replica_context().replica_id.unique_id)
         access = AccessFile(Path(self._args.access_file or paths.ACCESS_FILE))
-        self._front = Front(self._args.deployment, access)
+        self._front = Front(self._args.deployment, access, Requests(self._args.deployment).add)
         self._config = HostConfig(revision="")
         self._loaded: Loaded | None = None
         self._lifespan: Lifespan | None = None

@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from raydock.serve.auth import AccessFile
+from raydock.serve.exchange import Count
 from raydock.serve.front import Front, Target
 from raydock.wire import access as wire
 from raydock.wire.host import Health, HostConfig, Limits
@@ -35,8 +36,12 @@ def access_file(where: Path) -> Path:
     return file
 
 
-def front(where: Path, app: ASGIApp, **config: Any) -> Front:
-    made = Front("iris-v1", AccessFile(access_file(where)))
+def uncounted(endpoint: str, status: int, seconds: float) -> None:
+    """For tests of all but the counting."""
+
+
+def front(where: Path, app: ASGIApp, *, count: Count = uncounted, **config: Any) -> Front:
+    made = Front("iris-v1", AccessFile(access_file(where)), count)
     made.apply(HostConfig(**{"revision": "r1", "predict_path": "/predict", **config}))
     made.open(Target(app, {}))
     return made
@@ -287,7 +292,7 @@ async def test_health_is_told_without_a_key(tmp_path: Path) -> None:
 
 
 async def test_before_the_app_is_loaded_nothing_is_ready(tmp_path: Path) -> None:
-    stack = Front("iris-v1", AccessFile(tmp_path / "none"))
+    stack = Front("iris-v1", AccessFile(tmp_path / "none"), uncounted)
     assert await health(stack) == (503, Health("starting", "iris-v1", "", ""))
     reply = await call(stack, headers=KEY)
     assert (reply.code, reply.headers["retry-after"]) == ("NotReady", "1")
