@@ -1,0 +1,44 @@
+"""Takes URLs, addresses and credentials out of what other people's services say."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+URL: Final = "<redacted-url>"
+AUTH: Final = "<redacted-auth>"
+
+_URLS: Final = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.IGNORECASE)
+_HEADERS: Final = re.compile(
+    r"\b(Authorization|SYNAPSE-User|SYNAPSE-Tenant|SYNAPSE-Agent|Synapse-Access-Token)"
+    r"([\"']?\s*[:=]\s*[\"']?)(?:(?:Bearer|Token|Basic)\s+)?[^\s\"',;}]+",
+    re.IGNORECASE,
+)
+_SCHEMES: Final = re.compile(r"\b(?:Bearer|Token)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
+_JWT: Final = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")
+_HOSTS: Final = re.compile(r"\b(host|port)(\s*=\s*)(?:'[^']*'|\"[^\"]*\"|[^\s,)]+)", re.IGNORECASE)
+_PEERS: Final = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b")
+_DEPTH: Final = 8
+"""Levels of nested details that are looked into; what lies deeper is left out."""
+
+
+def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
+    """`text` without URLs, addresses and credentials. `secrets`: texts known to be one, in any case."""
+    for secret in sorted({s for s in secrets if len(s) > 2}, key=len, reverse=True):
+        text = re.sub(re.escape(secret), AUTH, text, flags=re.IGNORECASE)
+    text = _HEADERS.sub(rf"\1\2{AUTH}", _URLS.sub(URL, text))
+    text = _JWT.sub(AUTH, _SCHEMES.sub(AUTH, text))
+    return _PEERS.sub(URL, _HOSTS.sub(rf"\1\2{URL}", text))
+
+
+def redact(value: Any, secrets: Iterable[str] = (), depth: int = _DEPTH) -> Any:
+    """`value` as JSON holds it, every text and every key in it redacted."""
+    known = tuple(secrets)
+    if isinstance(value, str):
+        return redact_text(value, known)
+    if depth == 0 and isinstance(value, Mapping | list | tuple):
+        return None
+    if isinstance(value, Mapping):
+        return {redact_text(str(k), known): redact(v, known, depth - 1) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact(v, known, depth - 1) for v in value]
+    return value

@@ -1,0 +1,139 @@
+"""A capacity agent: a real HTTP server on loopback that answers as a test says, and fails as it says."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from raydock.wire.capacity import FEASIBILITY_PATH
+
+Behaviour = Callable[[web.Request], Awaitable[web.StreamResponse]]
+YES: Mapping[str, Any] = {"allowed": True, "reasons": [], "messages": [], "feasible_replicas": 4}
+NO: Mapping[str, Any] = {
+    "allowed": False,
+    "reasons": ["gpu_insufficient"],
+    "messages": ["1 GPU short"],
+    "feasible_replicas": 0,
+}
+
+
+@dataclass
+class Agent:
+    """What it was asked, and how it answers."""
+
+    port: int
+    behaves: Behaviour
+    asked: list[Any] = field(default_factory=list)
+    """Bodies, parsed."""
+    headers: list[Mapping[str, str]] = field(default_factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
+    """Questions that were open at the same time."""
+
+    @property
+    def url(self) -> str:
+        """What to configure."""
+        return f"http://127.0.0.1:{self.port}/base"
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """One question."""
+        self.headers.append(dict(request.headers))
+        self.asked.append(json.loads(await request.read()))
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            return await self.behaves(request)
+        finally:
+            self.at_once -= 1
+
+
+def answers(value: Any = YES, *, status: int = 200, **headers: str) -> Behaviour:
+    """`value` as JSON, or as it is when it is text or bytes; `headers` with `_` for `-`."""
+
+    async def behave(_: web.Request) -> web.StreamResponse:
+        body = value if isinstance(value, bytes) else str(value).encode() if isinstance(value, str) else None
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        return web.Response(
+            status=status, body=json.dumps(value).encode() if body is None else body, headers=named
+        )
+
+    return behave
+
+
+def in_turn(*behaviours: Behaviour) -> Behaviour:
+    """One after the other; the last one goes on."""
+    left = list(behaviours)
+
+    async def behave(request: web.Request) -> web.StreamResponse:
+        return await (left.pop(0) if len(left) > 1 else left[0])(request)
+
+    return behave
+
+
+def hangs() -> Behaviour:
+    """No answer, as long as somebody waits for one."""
+
+    async def behave(_: web.Request) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+    return behave
+
+
+def drips() -> Behaviour:
+    """An answer that begins and never ends."""
+
+    async def behave(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        while True:
+            await answer.write(b" ")
+            await asyncio.sleep(0.02)  # noqa: TID251 - a slow server is the point
+
+    return behave
+
+
+def dies() -> Behaviour:
+    """The connection is cut once the question was read."""
+
+    async def behave(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    return behave
+
+
+def cut_off(value: Any = YES) -> Behaviour:
+    """The beginning of an answer; the connection is cut in the middle of it."""
+
+    async def behave(request: web.Request) -> web.StreamResponse:
+        body = json.dumps(value).encode()
+        answer = web.StreamResponse(headers={"Content-Length": str(len(body) + 100)})
+        await answer.prepare(request)
+        await answer.write(body)
+        assert request.transport is not None
+        request.transport.close()
+        return answer
+
+    return behave
+
+
+@asynccontextmanager
+async def agent(behaves: Behaviour | None = None) -> AsyncIterator[Agent]:
+    """An agent while the context is open."""
+    one = Agent(0, behaves or answers())
+    app = web.Application()
+    app.router.add_post(f"/base/{FEASIBILITY_PATH}", one.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None, handler_cancellation=True)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        one.port = runner.addresses[0][1]
+        yield one
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,268 @@
+"""The capacity agent's client against a real HTTP server in each of its failures."""
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from raydock.remote import capacity_agent
+from raydock.remote.capacity_agent import AgentNotConfigured, CapacityAgent, Credentials, agent_session
+from raydock.remote.errors import ClientError
+from raydock.wire.capacity import Answer, Question
+from tests.kit.agent import NO, YES, Behaviour, agent, answers, cut_off, dies, drips, hangs, in_turn
+
+TOKEN, USER, TENANT = "tok-planted-0001", "usr-planted-0002", "ten-planted-0003"
+PLANTED = (TOKEN, USER, TENANT, "127.0.0.1", "agent.planted.example")
+WHO = Credentials(TOKEN, USER, TENANT)
+QUESTION = Question("serve", 2.0, 1.0, 1024, 3, {"plugin_code": "yolo@1.2.3", "agent": "9"})
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times of the contract, a hundred times shorter."""
+    monkeypatch.setattr(capacity_agent, "CONNECT_S", 0.3)
+    monkeypatch.setattr(capacity_agent, "ANSWER_S", 0.2)
+    monkeypatch.setattr("raydock.remote.persistence.WAITS_S", (0.0, 0.02, 0.04))
+
+
+async def ask(behaves: Behaviour, who: Credentials = WHO) -> tuple[Answer | ClientError, int]:
+    """What the client makes of an agent that behaves so, and how often it asked."""
+    async with agent(behaves) as one, agent_session() as session:
+        client = CapacityAgent(session, one.url, lambda: who)
+        try:
+            return await client.ask(QUESTION), len(one.asked)
+        except ClientError as error:
+            return error, len(one.asked)
+
+
+async def test_the_question_is_the_contract_s() -> None:
+    async with agent() as one, agent_session() as session:
+        got = await CapacityAgent(session, f"{one.url}/", lambda: WHO).ask(QUESTION)
+    assert got == Answer(True, feasible_replicas=4)
+    assert one.asked == [
+        {
+            "kind": "serve",
+            "num_cpus": 2.0,
+            "num_gpus": 1.0,
+            "memory_bytes": 1024,
+            "replicas": 3,
+            "metadata": {"plugin_code": "yolo@1.2.3", "agent": "9"},
+        }
+    ]
+    sent = one.headers[0]
+    assert sent["Content-Type"] == "application/json"
+    assert sent["Authorization"] == TOKEN
+    assert (sent["SYNAPSE-User"], sent["SYNAPSE-Tenant"]) == (f"Token {USER}", f"Token {TENANT}")
+
+
+async def test_headers_that_nobody_set_are_not_sent() -> None:
+    async with agent() as one, agent_session() as session:
+        await CapacityAgent(session, one.url, lambda: Credentials(TOKEN)).ask(QUESTION)
+    assert not {"SYNAPSE-User", "SYNAPSE-Tenant", "Cookie"} & set(one.headers[0])
+
+
+@pytest.mark.parametrize(
+    ("said", "allowed"),
+    [
+        pytest.param(YES, True, id="yes"),
+        pytest.param({"allowed": True}, True, id="yes, and nothing else"),
+        pytest.param(
+            {"allowed": True, "reasons": 7, "messages": {}, "feasible_replicas": "x"}, True, id="odd"
+        ),
+        pytest.param(NO, False, id="no"),
+        pytest.param({"allowed": False, "reasons": None}, False, id="no, without a reason"),
+    ],
+)
+async def test_only_allowed_decides(said: Any, allowed: bool) -> None:
+    got, tries = await ask(answers(said))
+    assert isinstance(got, Answer)
+    assert (got.allowed, tries) == (allowed, 1)
+
+
+BIG = b'{"allowed": true, "x": "' + b"y" * (2 * 1024 * 1024) + b'"}'
+AWAY = answers({"detail": "http://agent.planted.example/x"}, status=503)
+
+
+@pytest.mark.parametrize(
+    ("behaves", "name", "tries"),
+    [
+        pytest.param(answers({"allowed": "true"}), "MalformedResponse", 1, id="text instead of true"),
+        pytest.param(answers({"allowed": 1}), "MalformedResponse", 1, id="1 instead of true"),
+        pytest.param(answers({"allowed": None}), "MalformedResponse", 1, id="null"),
+        pytest.param(answers({}), "MalformedResponse", 1, id="no allowed"),
+        pytest.param(answers([True]), "MalformedResponse", 1, id="no object"),
+        pytest.param(answers("true"), "MalformedResponse", 1, id="a bare true"),
+        pytest.param(answers("{"), "MalformedResponse", 1, id="no JSON"),
+        pytest.param(answers("[" * 200_000), "MalformedResponse", 1, id="JSON without a bottom"),
+        pytest.param(answers(""), "MalformedResponse", 1, id="empty"),
+        pytest.param(
+            answers('{"allowed": false, "allowed": true}'), "MalformedResponse", 1, id="both yes and no"
+        ),
+        pytest.param(answers(b"", status=204), "MalformedResponse", 1, id="204"),
+        pytest.param(answers(YES, status=202), "MalformedResponse", 1, id="202"),
+        pytest.param(answers(BIG), "MalformedResponse", 1, id="2 MiB"),
+        pytest.param(cut_off(), "MalformedResponse", 1, id="cut off"),
+        pytest.param(answers(YES, status=302, Location="/base/x"), "HTTPError", 1, id="302"),
+        pytest.param(answers(YES, status=307, Location="/base/x"), "HTTPError", 1, id="307"),
+        pytest.param(answers(YES, status=400), "ValidationError", 1, id="400"),
+        pytest.param(answers(YES, status=401), "AuthenticationError", 1, id="401"),
+        pytest.param(answers(YES, status=403), "AuthorizationError", 1, id="403"),
+        pytest.param(answers(YES, status=404), "NotFoundError", 1, id="404"),
+        pytest.param(answers(YES, status=409), "HTTPError", 1, id="409"),
+        pytest.param(answers(YES, status=422), "ValidationError", 1, id="422"),
+        pytest.param(answers(YES, status=429, Retry_After="1"), "RateLimitError", 1, id="429"),
+        pytest.param(answers(YES, status=500), "ServerError", 1, id="500"),
+        pytest.param(answers(YES, status=501), "ServerError", 1, id="501"),
+        pytest.param(answers(YES, status=502), "ServerError", 4, id="502"),
+        pytest.param(AWAY, "ServerError", 4, id="503"),
+        pytest.param(answers("<html>", status=504), "ServerError", 4, id="504"),
+        pytest.param(answers(YES, status=503, Retry_After="40"), "ServerError", 1, id="503, come back later"),
+        pytest.param(
+            answers({"error_type": "gpu_unavailable"}, status=503), "GpuUnavailableError", 1, id="no GPU"
+        ),
+        pytest.param(hangs(), "ClientResponseIncompleteError", 1, id="no answer"),
+        pytest.param(drips(), "ClientResponseIncompleteError", 1, id="an answer without an end"),
+        pytest.param(dies(), "ClientResponseIncompleteError", 1, id="dies after the question"),
+    ],
+)
+async def test_what_is_unclear_is_an_error_by_name(behaves: Behaviour, name: str, tries: int) -> None:
+    got, asked = await ask(behaves)
+    assert isinstance(got, ClientError)
+    assert (type(got).__name__, asked) == (name, tries)
+
+
+async def test_a_service_that_comes_back_is_asked_on() -> None:
+    got, tries = await ask(in_turn(AWAY, answers(YES, status=502, Retry_After="0"), answers(YES)))
+    assert (got, tries) == (Answer(True, feasible_replicas=4), 3)
+
+
+async def test_nobody_listens() -> None:
+    async with agent() as one:
+        pass
+    async with agent_session() as session:
+        with pytest.raises(ClientError) as caught:
+            await CapacityAgent(session, one.url, lambda: WHO).ask(QUESTION)
+    assert type(caught.value).__name__ == "ClientConnectionError"
+    assert_clean(caught.value)
+
+
+async def test_a_peer_that_accepts_and_speaks_no_tls() -> None:
+    async with agent() as one, agent_session() as session:
+        client = CapacityAgent(session, one.url.replace("http:", "https:"), lambda: WHO)
+        with pytest.raises(ClientError) as caught:
+            await client.ask(QUESTION)
+    assert type(caught.value).__name__ == "ClientConnectionError"
+    assert_clean(caught.value)
+
+
+async def test_a_peer_that_never_finishes_its_handshake_is_a_connection_that_took_too_long() -> None:
+    held: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, agent_session() as session:
+        with pytest.raises(ClientError) as caught:
+            await CapacityAgent(session, f"https://127.0.0.1:{port}", lambda: WHO).ask(QUESTION)
+        for writer in held:
+            writer.transport.abort()
+    assert (type(caught.value).__name__, len(held)) == ("ClientTimeoutError", 4)
+
+
+async def test_a_peer_that_speaks_another_protocol() -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"220 mail.planted.example ESMTP\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, agent_session() as session:
+        with pytest.raises(ClientError) as caught:
+            await CapacityAgent(session, f"http://127.0.0.1:{port}", lambda: WHO).ask(QUESTION)
+    assert type(caught.value).__name__ == "MalformedResponse"
+    assert_clean(caught.value)
+
+
+ECHO = {
+    "allowed": False,
+    "reasons": [f"see http://agent.planted.example/{TOKEN}"],
+    "messages": [
+        f"Authorization: {TOKEN}",
+        f"SYNAPSE-User: Token {USER}",
+        "connect to host='127.0.0.1' port=80",
+    ],
+    "detail": {"request": {"headers": {"SYNAPSE-Tenant": f"Token {TENANT}"}, TOKEN: [f"bearer {TOKEN}"]}},
+}
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 422, 500, 503])
+async def test_what_an_agent_echoes_is_not_passed_on(status: int, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        got, _ = await ask(answers(ECHO, status=status))
+    if isinstance(got, Answer):
+        told = repr(got)
+        assert not [word for word in PLANTED if word in told]
+    else:
+        assert_clean(got)
+    assert not [word for word in PLANTED if word in caplog.text and word != "127.0.0.1"]
+
+
+@pytest.mark.parametrize("behaves", [hangs(), dies(), cut_off(), answers("{"), answers(YES, status=302)])
+async def test_no_error_names_whom_it_asked(behaves: Behaviour) -> None:
+    got, _ = await ask(behaves)
+    assert isinstance(got, ClientError)
+    assert_clean(got)
+
+
+def assert_clean(error: BaseException) -> None:
+    """Nothing planted in the error, or in what it was caused by."""
+    told = ""
+    for one in chain(error):
+        told += f"{traceback.format_exception_only(one)} {one!r} {one} {one.args} {vars(one)}"
+    assert not [word for word in PLANTED if word in told]
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        yield from chain(error.__cause__)
+        error = error.__context__
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("agent.planted.example", id="no scheme"),
+        pytest.param("ftp://agent.planted.example", id="another scheme"),
+        pytest.param("http://", id="no host"),
+        pytest.param("http://agent.planted.example:x", id="no port"),
+        pytest.param("http://me:secret@agent.planted.example", id="a password in it"),
+        pytest.param("http://agent.planted.example?x=1", id="a query"),
+    ],
+)
+async def test_a_url_that_is_none_is_said_before_anything_is_asked(url: str) -> None:
+    async with agent_session() as session:
+        with pytest.raises(AgentNotConfigured) as caught:
+            CapacityAgent(session, url, lambda: WHO)
+    assert_clean(caught.value)
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        pytest.param(Credentials(""), id="no token"),
+        pytest.param(Credentials(f"{TOKEN}\nX: y"), id="two lines"),
+        pytest.param(Credentials(TOKEN, "ü"), id="no ASCII"),
+    ],
+)
+async def test_credentials_that_no_header_can_carry(who: Credentials) -> None:
+    async with agent() as one, agent_session() as session:
+        with pytest.raises(AgentNotConfigured) as caught:
+            await CapacityAgent(session, one.url, lambda: who).ask(QUESTION)
+    assert not one.asked
+    assert_clean(caught.value)
+    assert TOKEN not in repr(who)

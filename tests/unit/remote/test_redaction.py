@@ -1,0 +1,51 @@
+"""What is taken out of other people's texts."""
+
+from typing import Any
+
+import pytest
+
+from raydock.remote.redaction import redact, redact_text
+
+SECRETS = ("s3cr3t-token", "agent.example")
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("1 GPU short", "1 GPU short"),
+        ("see https://x.example/a?b=c.", "see <redacted-url>"),
+        ("s3://bucket/key is away", "<redacted-url> is away"),
+        ("Authorization: Bearer abc", "Authorization: <redacted-auth>"),
+        ("{'Authorization': 'abc'}", "{'Authorization': '<redacted-auth>'}"),
+        ('"SYNAPSE-User": "Token abc"', '"SYNAPSE-User": "<redacted-auth>"'),
+        ("Synapse-Access-Token=Token abc", "Synapse-Access-Token=<redacted-auth>"),
+        ("got Bearer abcdefgh12", "got <redacted-auth>"),
+        ("Token of the queue", "Token of the queue"),
+        ("eyJhbGciOi.eyJtb2RlbCI.c2ln here", "<redacted-auth> here"),
+        ("Cannot connect to host='a.b' port=80", "Cannot connect to host=<redacted-url> port=<redacted-url>"),
+        ("at 10.0.0.1:8080", "at <redacted-url>"),
+        ("my S3CR3T-token is out", "my <redacted-auth> is out"),
+        ("AGENT.example says no", "<redacted-auth> says no"),
+    ],
+)
+def test_a_text(text: str, want: str) -> None:
+    assert redact_text(text, SECRETS) == want
+
+
+def test_empty_secrets_hide_nothing() -> None:
+    assert redact_text("all of it", ("", "o")) == "all of it"
+
+
+def test_everything_that_json_holds() -> None:
+    told = {"a": ["http://x.example", 1, None, {"s3cr3t-token": "s3cr3t-token"}], "b": True}
+    assert redact(told, SECRETS) == {
+        "a": ["<redacted-url>", 1, None, {"<redacted-auth>": "<redacted-auth>"}],
+        "b": True,
+    }
+
+
+def test_what_lies_too_deep_is_left_out() -> None:
+    value: Any = "http://x.example"
+    for _ in range(20):
+        value = [value]
+    assert "example" not in str(redact(value))
