@@ -33,6 +33,8 @@ class Capacity(Status):
     """Why not, in words for machines."""
     feasible_replicas: Annotated[int, Ge(0)] | None = None
     """How many replicas (of a BatchJob: workers) of this size would fit."""
+    provisioning: bool = False
+    """Whether it was let start although no node had the room, so that the cluster adds one."""
     checked_at: Time | None = None
     """When the gate was asked last."""
     requested: ResourceList = {}

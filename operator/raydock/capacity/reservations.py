@@ -80,6 +80,11 @@ class Admitted:
         self._promised[owner.uid] = (owner, tuple(shapes))
         self._applied.pop(owner.uid, None)
 
+    def promises(self, demand: Demand) -> bool:
+        """Whether just this is promised to the demand's owner."""
+        promised = self._promised.get(demand.owner.uid)
+        return promised is not None and promised[1] == demand.shapes
+
     def applied(self, owner_uid: str, child: Meta) -> None:
         """The promise became `child`, as the API server answered; it ends when the watch shows it too."""
         if owner_uid in self._promised:

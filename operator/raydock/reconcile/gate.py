@@ -4,36 +4,60 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final, Literal, assert_never
 
+from raydock.capacity import agent
 from raydock.capacity.check import check
-from raydock.capacity.demand import Demand
-from raydock.capacity.reservations import Admitted, reserved
+from raydock.capacity.demand import Demand, PodShape
+from raydock.capacity.reservations import Admitted
 from raydock.capacity.verdict import Verdict
 from raydock.facts.meta import meta
-from raydock.facts.raycluster import ray_cluster
-from raydock.facts.rayjob import ray_job
-from raydock.facts.rayservice import ray_service
-from raydock.plan.meta import MANAGED_BY, RAYDOCK
 from raydock.reconcile.deps import Key, Object, Store
+from raydock.reconcile.questions import Questions
+from raydock.reconcile.surroundings import Surroundings
 
-Provider = Literal["cluster", "none"]
+Provider = Literal["cluster", "agent", "none"]
 UNCHECKED: Final = "capacity.provider is none: nothing was checked"
+NOBODY: Final = "the capacity agent is not configured: set capacity.agent.url"
+HELD_BACK_S: Final = 2.0
+"""Until the agent is asked anew about what it allows while admitted pods still start: that takes seconds."""
 
 
 class Gate:
-    """One for the whole operator. Two demands are never counted at the same time: nothing here awaits."""
+    """One for the whole operator.
 
-    def __init__(self, provider: Provider, store: Store, clock: Callable[[], datetime]) -> None:
+    Two demands are never admitted on the same room: nothing awaits between reading what is reserved and
+    remembering an admission.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        store: Store,
+        clock: Callable[[], datetime],
+        *,
+        questions: Questions | None = None,
+        agent_id: str = "",
+    ) -> None:
+        """`questions`: to the agent, where that is the provider; without them everything is denied."""
         self._provider = provider
-        self._store = store
         self._clock = clock
+        self._seen = Surroundings(store)
+        self._questions = questions
+        self._agent_id = agent_id
         self._admitted = Admitted()
+        self._granted = agent.Granted()
         self.waiting: set[Key] = set()
-        """Objects that were denied: they are woken when nodes or pods change."""
+        """Objects that were denied: they are woken when nodes, pods or quotas change."""
 
     async def ask(self, demand: Demand) -> Verdict:
-        """The answer now. A yes is a reservation until `applied` and seen, or `withdraw`."""
+        """The answer now. A yes is a reservation until `applied` and seen, or `withdraw`.
+
+        Raises Waiting while an agent has not answered yet; its answer wakes the object.
+        """
+        given = self._given(demand)
+        if given is not None:
+            return given
         key = Key(demand.owner.kind, demand.owner.namespace, demand.owner.name)
-        verdict = self._verdict(demand)
+        verdict = self._counted(demand) if self._provider != "agent" else await self._agreed(key, demand)
         if verdict.allowed:
             self.waiting.discard(key)
             self._admitted.remember(demand.owner, demand.shapes)
@@ -41,6 +65,16 @@ class Gate:
             self.waiting.add(key)
             self._admitted.release(demand.owner.uid)
         return verdict
+
+    async def run(self) -> None:
+        """Put questions to the agent, where there is one, until cancelled."""
+        if self._questions is not None:
+            await self._questions.run(self.waiting.__contains__)
+
+    def reserved(self, owner_uid: str) -> tuple[PodShape, ...]:
+        """The pods that were admitted for an object and are not bound to a node yet: for its status."""
+        found = self._seen.reserved(self._admitted)
+        return tuple(entry.shape for entry in found if entry.owner_uid == owner_uid)
 
     def applied(self, owner_uid: str, child: Object) -> None:
         """What was promised became `child`, as the API server answered."""
@@ -50,36 +84,52 @@ class Gate:
         """The object was deleted: nothing is promised to it, and it waits for nothing."""
         self.waiting.discard(key)
         self._admitted.release_named(key.kind, key.namespace, key.name)
+        if self._questions is not None:
+            self._questions.drop_named(key)
 
     def withdraw(self, key: Key, owner_uid: str) -> None:
         """The object wants nothing any more."""
         self.waiting.discard(key)
         self._admitted.release(owner_uid)
+        if self._questions is not None:
+            self._questions.drop(owner_uid)
 
-    def _verdict(self, demand: Demand) -> Verdict:
+    def _counted(self, demand: Demand) -> Verdict:
         if self._provider == "none":
             return Verdict(True, "none", message=UNCHECKED, requested=demand.shapes, checked_at=self._clock())
         if self._provider == "cluster":
-            return self._counted(demand)
+            seen = self._seen
+            return check(demand, seen.nodes(), seen.pods(), seen.reserved(self._admitted), self._clock())
+        if self._provider == "agent":
+            raise AssertionError("an agent is asked, not counted")
         assert_never(self._provider)
 
-    def _counted(self, demand: Demand) -> Verdict:
-        ours = {
-            kind: [obj for obj in self._store.all(kind) if _is_ours(obj)]
-            for kind in ("RayService", "RayJob", "RayCluster")
-        }
-        services = [ray_service(obj) for obj in ours["RayService"]]
-        jobs = [ray_job(obj) for obj in ours["RayJob"]]
-        clusters = [ray_cluster(obj) for obj in ours["RayCluster"]]
-        pods = self._store.all("Pod")
-        promised = reserved(services, jobs, clusters, pods)
-        # A job that grows writes to its RayCluster itself, so that one too ends a promise.
-        children = [*(s.meta for s in services), *(j.meta for j in jobs), *(c.meta for c in clusters)]
-        promised += self._admitted.reservations(children)
-        return check(demand, self._store.all("Node"), pods, promised, self._clock())
+    async def _agreed(self, key: Key, demand: Demand) -> Verdict:
+        """The agent's word on `demand`, and no doubt about it."""
+        if self._questions is None:
+            return agent.not_configured(demand, NOBODY, self._clock())
+        self.waiting.add(key)  # for an answer; questions of objects that wait for nothing are not put
+        uid = demand.owner.uid
+        said = await self._questions.said(key, uid, agent.question(demand, self._agent_id))
+        # From here on without an await.
+        if said.answer is None:
+            if said.wrong:
+                return agent.not_configured(demand, said.wrong, said.at)
+            return agent.failed(demand, said.error, said.at)
+        verdict = agent.answered(demand, said.answer, said.at)
+        if not verdict.allowed:
+            return verdict
+        now = self._clock()
+        starting = self._granted.starting(demand, self._seen.reserved(self._admitted), said.asked_at, now)
+        crowd = agent.crowded(demand, said.answer, starting)
+        if crowd:
+            self._questions.again(uid, HELD_BACK_S)
+            return agent.held_back(demand, crowd, said.at)
+        self._questions.drop(uid)
+        self._granted.remember(demand, verdict, now)
+        return verdict
 
-
-def _is_ours(obj: Object) -> bool:
-    """RayClusters are KubeRay's, but carry no label of ours unless KubeRay copies it: their owner tells."""
-    own = meta(obj)
-    return own.labels.get(MANAGED_BY) == RAYDOCK or own.owner_kind in {"RayService", "RayJob"}
+    def _given(self, demand: Demand) -> Verdict | None:
+        """The agent's yes to this very demand, while it is not in use yet."""
+        promised = self._provider == "agent" and self._admitted.promises(demand)
+        return self._granted.verdict(demand, self._clock()) if promised else None

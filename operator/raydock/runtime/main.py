@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+import aiohttp
 import structlog
 
 from raydock.facts.node import node
@@ -17,11 +18,12 @@ from raydock.kube.lease import LeaderElection
 from raydock.kube.transport import Call
 from raydock.reconcile import RECONCILERS
 from raydock.reconcile.deps import Deps, Key
-from raydock.reconcile.gate import Gate
 from raydock.reconcile.reports import Reports
 from raydock.reconcile.wake import keys
+from raydock.remote.capacity_agent import agent_session
 from raydock.remote.health import Probe, probing
 from raydock.runtime import log, watch
+from raydock.runtime.capacity import gate_of
 from raydock.runtime.http import Http, serving
 from raydock.runtime.leader import Leadership
 from raydock.runtime.metrics import Metrics
@@ -47,13 +49,15 @@ def now() -> datetime:
 class Operator:
     """The parts of one operator and how they reach each other."""
 
-    def __init__(self, settings: Settings, kube: Kube, probe: Probe) -> None:
+    def __init__(
+        self, settings: Settings, kube: Kube, probe: Probe, to_agent: aiohttp.ClientSession
+    ) -> None:
         self.settings = settings
         self.metrics = Metrics()
         self.store = Store({"Pod": pod, "Node": node})
         self.queue = Queue[Key]()
         self.reports = Reports()
-        self.gate = Gate(settings.capacity.provider, self.store, now)
+        self.gate = gate_of(settings.capacity, self.store, now, wake=self.queue.add, session=to_agent)
         self.kube = kube
         election = LeaderElection(kube, settings.lease_namespace, settings.lease_name, settings.identity)
         self.leadership = Leadership(election, self.metrics)
@@ -112,6 +116,7 @@ class Operator:
                 working = group.create_task(self.worker.run(self.settings.workers))
                 campaign = group.create_task(self.leadership.campaign(self.elected))
                 around = [
+                    group.create_task(self.gate.run()),
                     group.create_task(self.relist.keep(self.settings.resync_seconds)),
                     group.create_task(
                         watch.run(
@@ -183,8 +188,12 @@ async def run(
                 asyncio.get_running_loop().add_signal_handler(number, ends.set)
 
     take_signals()
-    async with connect(settings.kubeconfig, instance=settings.identity) as kube, probing() as probe:
-        operator = Operator(settings, kube, probe)
+    async with (
+        connect(settings.kubeconfig, instance=settings.identity) as kube,
+        probing() as probe,
+        agent_session() as to_agent,
+    ):
+        operator = Operator(settings, kube, probe, to_agent)
         kube.listeners += [operator.metrics.count, note, *listeners]
         made(operator)
         await operator.run(ends, take_signals)

@@ -23,13 +23,52 @@ FILE_VARIABLE: Final = "RAYDOCK_SETTINGS"
 Port = Annotated[int, Ge(0), Le(65535)]
 
 
+class Agent(BaseModel):
+    """Whom the provider `agent` asks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    url: str = ""
+    """Base URL; `resources/feasibility/` is below it."""
+    id: str = ""
+    """Sent as `metadata.agent`."""
+    credentials_dir: str = "/etc/raydock-agent"
+    """Directory of a mounted Secret: entry `token`, and `user-token` and `tenant` if there are such."""
+
+
+class Taint(BaseModel):
+    """A taint of a node to come."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str
+    value: str = ""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+
+
+class NodeShape(BaseModel):
+    """A kind of node that the cluster's autoscaler can add."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    resources: dict[str, str]
+    """What it leaves to our pods: allocatable, less what a DaemonSet's pods take; core/v1 quantities."""
+    labels: dict[str, str] = {}
+    taints: tuple[Taint, ...] = ()
+
+
 class Capacity(BaseModel):
     """Who says whether something fits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
-    provider: Literal["cluster", "none"] = "cluster"
-    """`cluster`: count the nodes' free room. `none`: let everything start."""
+    provider: Literal["cluster", "agent", "none"] = "cluster"
+    """`cluster`: count the nodes' free room. `agent`: ask one over HTTP. `none`: let everything start."""
+    autoscaler: bool = False
+    """Whether the cluster adds nodes for pods that find none: then what takes nothing away is let start."""
+    node_shapes: tuple[NodeShape, ...] = ()
+    """What such nodes are like: what none of them could hold is not let start. Empty: like anything."""
+    agent: Agent = Agent()
 
 
 class Settings(BaseSettings):

@@ -58,3 +58,37 @@ def test_capacity_available(
 ) -> None:
     told = capacity_available(room, verdict, admitted=admitted)
     assert f"{told.status}/{told.reason}" == wanted
+
+
+@pytest.mark.parametrize(
+    ("verdict", "wanted"),
+    [
+        pytest.param(replace(NO, failed=True), "False/CheckFailed", id="nobody could tell"),
+        pytest.param(replace(YES, provisioning=True), "False/Provisioning", id="let start without room"),
+        pytest.param(Verdict(True, "agent"), "True/Fits", id="an agent's yes"),
+    ],
+)
+def test_the_reason_is_the_verdict_s(verdict: Verdict, wanted: str) -> None:
+    told = capacity_available(capacity(None, verdict, NOW), verdict, admitted=False)
+    assert f"{told.status}/{told.reason}" == wanted
+
+
+def test_what_is_admitted_and_does_not_run_yet_is_shown_by_size() -> None:
+    started = capacity(None, replace(YES, provisioning=True), NOW, [*SHAPES, *SHAPES])
+    assert started is not None
+    assert [entry.as_json() for entry in started.reserved] == [
+        {"cpu": "800m", "memory": "1Gi", "extended": {"nvidia.com/gpu": "1"}, "count": 2},
+        {"cpu": "200m", "memory": "512Mi", "count": 4},
+    ]
+    read = Capacity.model_validate(started.as_json())
+    assert capacity(read, None, after(5), [*SHAPES, *SHAPES]) == read  # nothing new: no write
+    waits = capacity_available(read, None, admitted=True)
+    assert (waits.status, waits.reason, waits.message) == (
+        "False",
+        "Provisioning",
+        "6 pods wait for a new node",
+    )
+    bound = capacity(read, None, after(9))
+    assert bound is not None
+    assert bound.reserved == ()
+    assert capacity_available(bound, None, admitted=True).reason == "Fits"

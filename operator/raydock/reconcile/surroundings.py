@@ -1,0 +1,71 @@
+"""What the gate counts: nodes, pods and promises, read from the store."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, TypeVar
+
+from raydock.capacity.reservations import Admitted, Reservation, reserved
+from raydock.facts.meta import meta
+from raydock.facts.node import Node
+from raydock.facts.pod import Pod
+from raydock.facts.raycluster import ray_cluster
+from raydock.facts.rayjob import ray_job
+from raydock.facts.rayservice import ray_service
+from raydock.plan.meta import MANAGED_BY, RAYDOCK
+from raydock.reconcile.deps import Object, Store
+
+F = TypeVar("F")
+
+
+class Parsed(Generic[F]):
+    """Facts of one kind, each object read once a version: parsing them all is most of what a count costs."""
+
+    def __init__(self, read: Callable[[Object], F]) -> None:
+        self._read = read
+        self._known: dict[tuple[str, str], F] = {}
+
+    def of(self, objects: Iterable[Object]) -> Sequence[F]:
+        """The facts of `objects`; what is not among them is forgotten."""
+        known, now = self._known, dict[tuple[str, str], F]()
+        for obj in objects:
+            metadata = obj["metadata"]
+            version = (metadata["uid"], metadata["resourceVersion"])
+            fact = known.get(version)
+            now[version] = self._read(obj) if fact is None else fact
+        self._known = now
+        return list(now.values())
+
+
+class Surroundings:
+    """The cluster, as the watches reported it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._services = Parsed(ray_service)
+        self._jobs = Parsed(ray_job)
+        self._clusters = Parsed(ray_cluster)
+
+    def nodes(self) -> Sequence[Node]:
+        """Every node."""
+        return self._store.all("Node")
+
+    def pods(self) -> Sequence[Pod]:
+        """Every pod, of whoever."""
+        return self._store.all("Pod")
+
+    def reserved(self, admitted: Admitted) -> list[Reservation]:
+        """What our children still have to start, and what is promised beyond them."""
+        services = self._services.of(self._ours("RayService"))
+        jobs = self._jobs.of(self._ours("RayJob"))
+        clusters = self._clusters.of(self._ours("RayCluster"))
+        # A job that grows writes to its RayCluster itself, so that one too ends a promise.
+        children = [*(s.meta for s in services), *(j.meta for j in jobs), *(c.meta for c in clusters)]
+        return reserved(services, jobs, clusters, self.pods()) + admitted.reservations(children)
+
+    def _ours(self, kind: str) -> Iterable[Object]:
+        return (obj for obj in self._store.all(kind) if _is_ours(obj))
+
+
+def _is_ours(obj: Object) -> bool:
+    """RayClusters are KubeRay's, but carry no label of ours unless KubeRay copies it: their owner tells."""
+    own = meta(obj)
+    return own.labels.get(MANAGED_BY) == RAYDOCK or own.owner_kind in {"RayService", "RayJob"}

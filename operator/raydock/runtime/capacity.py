@@ -1,0 +1,51 @@
+"""The gate that the settings ask for."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import aiohttp
+
+from raydock.reconcile.deps import Key, Store
+from raydock.reconcile.gate import Gate
+from raydock.reconcile.questions import Questions
+from raydock.remote.capacity_agent import CapacityAgent, Credentials
+from raydock.runtime.settings import Agent, Capacity
+from raydock.wire.capacity import Answer, Question
+
+
+def gate_of(
+    settings: Capacity,
+    store: Store,
+    clock: Callable[[], datetime],
+    *,
+    wake: Callable[[Key], None],
+    session: aiohttp.ClientSession,
+) -> Gate:
+    """`wake`: has an object looked at; `session`: to the agent, of raydock.remote.capacity_agent."""
+
+    async def ask(question: Question) -> Answer:
+        # Made for each question: what is wrong with the settings is then told to each object that waits.
+        agent = CapacityAgent(session, settings.agent.url, lambda: credentials(settings.agent))
+        return await agent.ask(question)
+
+    questions = Questions(ask, wake, clock) if settings.provider == "agent" else None
+    return Gate(settings.provider, store, clock, questions=questions, agent_id=settings.agent.id)
+
+
+def credentials(settings: Agent) -> Credentials:
+    """What the mounted Secret holds now; the kubelet renews it while we run."""
+    folder = Path(settings.credentials_dir)
+    return Credentials(
+        token=_entry(folder / "token"),
+        user_token=_entry(folder / "user-token"),
+        tenant=_entry(folder / "tenant"),
+    )
+
+
+def _entry(path: Path) -> str:
+    """Empty when there is none: whether that will do is decided where it is used."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
