@@ -1,4 +1,4 @@
-"""The programs that get a manifest, as judges: the CRDs of KubeRay and Gateway API, Ray Serve's schema."""
+"""The programs that get a manifest, as judges: the CRDs of other operators, Ray Serve's schema."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -12,16 +12,24 @@ from pydantic import BaseModel
 
 from hack.node import build
 
+_KUBERAY = "kuberay", "github.com/ray-project/kuberay/ray-operator"
+_PROMETHEUS = "monitoring", "github.com/prometheus-operator/prometheus-operator"
+_EXAMPLES = "example/prometheus-operator-crd"
 _FILES = {
-    "RayService": ("kuberay", "github.com/ray-project/kuberay/ray-operator", "bases/ray.io_rayservices.yaml"),
-    "RayJob": ("kuberay", "github.com/ray-project/kuberay/ray-operator", "bases/ray.io_rayjobs.yaml"),
+    "RayService": (*_KUBERAY, "config/crd/bases/ray.io_rayservices.yaml"),
+    "RayJob": (*_KUBERAY, "config/crd/bases/ray.io_rayjobs.yaml"),
     "HTTPRoute": (
         "gateway",
         "sigs.k8s.io/gateway-api",
-        "standard/gateway.networking.k8s.io_httproutes.yaml",
+        "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
+    ),
+    "PodMonitor": (*_PROMETHEUS, "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml"),
+    "PrometheusRule": (
+        *_PROMETHEUS,
+        "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
     ),
 }
-"""Go module of hack/node, its path, and the CRD in it below config/crd."""
+"""Go module of hack/node, its path, and the CRD in it."""
 
 
 def complaints(manifest: Mapping[str, Any]) -> list[str]:
@@ -52,7 +60,7 @@ def dropped_by_serve(config: Mapping[str, Any]) -> list[str]:
 def schema(kind: str) -> dict[str, Any]:
     """The OpenAPI schema of the CRD's stored version. Raises what hack/node says when it isn't there."""
     module, path, name = _FILES[kind]
-    file = build.module_folder(module, path) / "config" / "crd" / name
+    file = build.module_folder(module, path) / name
     if not file.exists():
         raise FileNotFoundError(
             f"{file}: the CRD of {kind} is not in {path}; did hack/node/versions.toml change?"

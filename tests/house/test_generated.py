@@ -4,18 +4,26 @@ from collections.abc import Callable
 
 import pytest
 
+from hack.dashboard import dashboard
 from hack.node.layout import REPOSITORY
-from hack.reference import reasons, settings
+from hack.reference import metrics, reasons, settings
 from raydock.api import KINDS
 from raydock.api.crd import crd, dump
 from raydock.reasons import Reason
 
 
 @pytest.mark.parametrize(
-    ("page", "generate"), [("reasons.md", reasons), ("settings.md", settings)], ids=["reasons", "settings"]
+    ("page", "generate"),
+    [("metrics.md", metrics), ("reasons.md", reasons), ("settings.md", settings)],
+    ids=["metrics", "reasons", "settings"],
 )
 def test_the_reference_is_up_to_date(page: str, generate: Callable[[], str]) -> None:
     assert (REPOSITORY / "docs" / "reference" / page).read_text() == generate(), "run `make crds`"
+
+
+def test_the_dashboard_is_up_to_date() -> None:
+    made = (REPOSITORY / "charts" / "raydock" / "files" / "dashboard.json").read_text()
+    assert made == dashboard(), "run `make crds`"
 
 
 @pytest.mark.parametrize("folder", ["crds", "charts/raydock/files/crds", "charts/raydock-crds/files/crds"])
