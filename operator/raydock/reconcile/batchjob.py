@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from raydock.api.base import PAUSED_ANNOTATION
-from raydock.api.batchjob import BatchJob
+from raydock.api.batchjob import BatchJob, JobState
 from raydock.api.deployment import Deployment
 from raydock.capacity.verdict import Verdict
 from raydock.errors import Unfinished, Waiting
@@ -18,7 +18,7 @@ from raydock.plan.ray_job import claims, labels
 from raydock.reasons import Reason
 from raydock.reconcile import needs
 from raydock.reconcile.children import child, make, mark, remove
-from raydock.reconcile.deps import Deps, Event, Key, Outcome
+from raydock.reconcile.deps import Counted, Deps, Event, JobEnded, Key, Outcome
 from raydock.reconcile.report import paused, told_unfinished
 from raydock.reconcile.write_status import write_status
 from raydock.status import batchjob as status
@@ -61,6 +61,7 @@ async def _pass(key: Key, cr: BatchJob, do: Deps) -> Outcome:
     return Outcome(
         look_again_s=_look_again(step, seen, ended=ended),
         events=_events(key, verdict if seen.current(cr) is None else None, step, cr),
+        counted=_counted(cr, step),
     )
 
 
@@ -190,6 +191,13 @@ def _may_wait(cr: BatchJob, told: Any, do: Deps) -> bool:
     ):
         return False
     return do.clock() - before.updated_at < timedelta(seconds=PROGRESS_EVERY_S)
+
+
+def _counted(cr: BatchJob, step: plan.Step) -> tuple[Counted, ...]:
+    """The job's end, in the pass that is the first to tell of it."""
+    if step.result is None or (cr.status.state is not None and cr.status.state.ended):
+        return ()
+    return (JobEnded(JobState(step.result.state)),)
 
 
 def _events(key: Key, verdict: Verdict | None, step: plan.Step, cr: BatchJob) -> tuple[Event, ...]:

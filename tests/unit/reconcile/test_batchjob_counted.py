@@ -1,0 +1,27 @@
+"""When the end of a BatchJob is counted."""
+
+import pytest
+
+from raydock.api.batchjob import BatchJob, BatchJobStatus, JobState
+from raydock.plan.batchjob import Step
+from raydock.plan.resolved import Result
+from raydock.reconcile.batchjob import _counted
+from raydock.reconcile.deps import Counted, JobEnded
+
+ENDED = Result("Failed", "BackoffLimitExceeded", "failed twice", "2026-05-04T10:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("told_before", "result", "want"),
+    [
+        pytest.param(JobState.RUNNING, None, (), id="it runs"),
+        pytest.param(JobState.RUNNING, ENDED, (JobEnded(JobState.FAILED),), id="it ends"),
+        pytest.param(None, ENDED, (JobEnded(JobState.FAILED),), id="it ends before anything was told"),
+        pytest.param(JobState.FAILED, ENDED, (), id="it had ended"),
+    ],
+)
+def test_an_end_is_counted_once(
+    told_before: JobState | None, result: Result | None, want: tuple[Counted, ...]
+) -> None:
+    cr = BatchJob.model_construct(status=BatchJobStatus(state=told_before))
+    assert _counted(cr, Step(result=result)) == want
