@@ -2,11 +2,12 @@
 
 import pytest
 
-from raydock.api.batchjob import BatchJob, BatchJobStatus, JobState
+from raydock.api.batchjob import BatchJob, JobState
 from raydock.plan.batchjob import Step
 from raydock.plan.resolved import Result
 from raydock.reconcile.batchjob import _counted
 from raydock.reconcile.deps import Counted, JobEnded
+from tests.golden.cases import cases
 
 ENDED = Result("Failed", "BackoffLimitExceeded", "failed twice", "2026-05-04T10:00:00Z")
 
@@ -23,5 +24,6 @@ ENDED = Result("Failed", "BackoffLimitExceeded", "failed twice", "2026-05-04T10:
 def test_an_end_is_counted_once(
     told_before: JobState | None, result: Result | None, want: tuple[Counted, ...]
 ) -> None:
-    cr = BatchJob.model_construct(status=BatchJobStatus(state=told_before))
+    status = {"state": told_before} if told_before else {}
+    cr = BatchJob.parse({**cases("batchjob")[0].cr, "status": status})
     assert _counted(cr, Step(result=result)) == want
