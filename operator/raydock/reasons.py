@@ -56,6 +56,16 @@ class Reason(StrEnum):
         "BlueGreen",
         "A second Ray cluster starts with the new version; the old one serves until it is healthy.",
     )
+    ROLLING = "Rolling", "New replicas replace the old ones one by one in the running Ray cluster."
+    RECREATING = "Recreating", "The old version was given up, as rollout.strategy asks; the new one starts."
+    ROLLED_BACK = (
+        "RolledBack",
+        "The new version failed and the last good one serves; nothing is tried until the spec changes.",
+    )
+    STRATEGY_UNSUITABLE = (
+        "StrategyUnsuitable",
+        "rollout.strategy InPlace cannot bring this change: write another strategy.",
+    )
     APPLICATION_RUNNING = (
         "ApplicationRunning",
         "The application answers its health route through its Service.",
@@ -130,6 +140,8 @@ class Reason(StrEnum):
     JOB_FAILED = "JobFailed", "The Ray job failed; the message is Ray's."
 
     # Events only
+    ROLLOUT_STARTED = "RolloutStarted", "A version is being brought in; the message says how, and why so."
+    ROLLOUT_DONE = "RolloutDone", "The version that was brought in answers."
     APPLIED = "Applied", "A child object was written."
     DENIED = "Denied", "The capacity gate said no; the message says what is missing."
     TRAFFIC_CHANGED = "TrafficChanged", "A new split took force."

@@ -67,9 +67,11 @@ async def test_converged_means_silent_also_after_a_restart(
     assert [entry for entry in made if entry[1] != KIND] == [
         ("apply", "ConfigMap"),
         ("apply", "Secret"),
+        ("apply", "PodDisruptionBudget"),
         ("apply", "RayService"),
         ("patch", "Pod"),  # its kubelet shall bring the access file
         ("patch", "RayService"),  # who holds which keys
+        ("apply", "ControllerRevision"),  # it works: from now on there is a way back
     ]
     assert 2 <= len([entry for entry in made if entry == ("apply/status", KIND)]) <= 3
     assert await first.writes_in(quiet_s=5) == []

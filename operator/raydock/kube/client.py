@@ -107,6 +107,23 @@ class Kube:
         )
         return await self._transport.send(request)
 
+    async def patch_status(
+        self, kind: str | Kind, namespace: str, name: str, fields: Object
+    ) -> dict[str, Any]:
+        """JSON merge patch of the status that another controller writes; None removes a field."""
+        request = Request(
+            verb="patch/status",
+            method="PATCH",
+            kind=named(kind),
+            namespace=namespace,
+            name=name,
+            subresource="status",
+            query={"fieldManager": FIELD_MANAGER},
+            body={"status": fields},
+            content=MERGE,
+        )
+        return await self._transport.send(request)
+
     async def annotate(
         self, kind: str | Kind, namespace: str, name: str, annotations: Mapping[str, str | None]
     ) -> None:

@@ -1,199 +1,252 @@
-"""What a Deployment's next step is: create, change in place, start a second cluster, or wait."""
+"""What a Deployment's next step is: the writes of one pass, from what was read and what the gate said."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from typing import Any
 
-from raydock.api.deployment import Deployment
-from raydock.api.endpoint import InferenceEndpoint
-from raydock.capacity.demand import Demand, Owner, shapes_of
-from raydock.capacity.verdict import Verdict
-from raydock.facts.pod import Pod
-from raydock.facts.raycluster import groups
-from raydock.facts.rayservice import RayService
-from raydock.facts.room import room
-from raydock.facts.route import HttpRoute
-from raydock.plan import access, code
+from raydock.plan import access, budget, code, way_back
 from raydock.plan.defaults import Defaults
-from raydock.plan.meta import MANIFEST_ANNOTATION, Manifest, holds
-from raydock.plan.pods import of_replica
-from raydock.plan.ray_service import (
-    STARTED_ANNOTATION,
-    annotation,
-    kept_cluster,
-    labels,
-    ray_cluster,
-    ray_service,
-    replicas_held,
-    started_at,
-)
-from raydock.plan.revision import CLUSTER_ANNOTATION, REVISION_ANNOTATION, Revision, revision
+from raydock.plan.marks import Marks, Way
+from raydock.plan.meta import MANIFEST_ANNOTATION, Manifest, fingerprint, holds
+from raydock.plan.observed import Observed
+from raydock.plan.ray_service import elsewhere, labels, ray_cluster, ray_service, started_at
+from raydock.plan.rollout import Choice, Option, options
+from raydock.plan.serve_config import resized, serve_config_v2
+from raydock.reasons import Reason
 from raydock.wire.access import Access
-from raydock.wire.host import Health
 
-
-@dataclass(frozen=True)
-class Seen:
-    """What was read about a Deployment in this pass."""
-
-    child: RayService | None = None
-    child_object: Mapping[str, Any] | None = None
-    """The same as JSON, to compare a manifest with."""
-    code: Mapping[str, Any] | None = None
-    """The user's ConfigMap of spec.code."""
-    code_copied: bool = False
-    """Whether the copy of `code` exists."""
-    access_mark: str | None = None
-    """MANIFEST_ANNOTATION of the live access Secret."""
-    endpoints: tuple[tuple[InferenceEndpoint, HttpRoute | None], ...] = ()
-    """All of the namespace, with their routes."""
-    pods: tuple[Pod, ...] = ()
-    """Pods of all its Ray clusters."""
-    health: Health | None = None
-    """What the health route answered through the Service; None: no answer."""
-    held: Mapping[str, str] = field(default_factory=dict)
-    """By pod: digest of the access file that it reported."""
-    being_deleted: bool = False
-    """A former child of the name is on its way out."""
-
-    def with_child(self, child: RayService, obj: Mapping[str, Any]) -> "Seen":
-        """The same after `child` was written: the reply beats any watch."""
-        return replace(self, child=child, child_object=obj)
-
-    def without_child(self) -> "Seen":
-        """The same after the child was deleted."""
-        return replace(self, child=None, child_object=None, health=None)
-
-
-class Change(StrEnum):
-    """What the wanted revision needs, seen from what was applied last."""
-
-    NONE = "none"
-    CREATE = "create"
-    IN_PLACE = "in place"
-    BLUE_GREEN = "blue/green"
+Annotations = tuple[str, Mapping[str, str]]
+"""Name of an object, and what to write on it."""
 
 
 @dataclass(frozen=True)
 class Step:
     """What to write in this pass, in this order."""
 
-    change: Change
-    wanted: Revision
+    given_up: Annotations | None = None
+    """The record that is gone back to, and what failed."""
     manifests: tuple[Manifest, ...] = ()
     """To apply; only what is not already so."""
-    annotate: tuple[tuple[str, Mapping[str, str]], ...] = ()
-    """Pods that shall fetch the new access file: name and annotations."""
+    remove_child: bool = False
+    abandon: str = ""
+    """A second Ray cluster that is not wanted any more: KubeRay has to forget it."""
+    goes_first: str = ""
+    """The Ray cluster that answers, and has to go before the new one finds room."""
+    annotate: tuple[Annotations, ...] = ()
+    """Pods that shall fetch the new access file."""
     held: str | None = None
     """New value of access.HELD_ANNOTATION on the RayService."""
-    remove_child: bool = False
+    outdated: tuple[tuple[str, str], ...] = ()
+    """Kind and name of what no version needs any more."""
 
     def without_rollout(self) -> "Step":
         """The same while something that the spec names is missing: what runs stays as it is."""
         kept = tuple(m for m in self.manifests if m["kind"] != "RayService")
-        return replace(self, manifests=kept)
+        return replace(self, manifests=kept, remove_child=False)
 
 
-def wanted_revision(cr: Deployment, seen: Seen) -> Revision:
-    """The revision that spec and code ask for."""
-    return revision(cr, code.code_hash(seen.code) if seen.code else None)
+def ways(o: Observed, defaults: Defaults) -> tuple[Option, ...]:
+    """The open ways, the lightest first; none when nothing is to be done."""
+    return options(o, defaults, _fresh(o, _new_marks(o, None), defaults))
 
 
-def change(cr: Deployment, seen: Seen) -> Change:
-    """Which way the wanted revision has to go."""
-    wanted = wanted_revision(cr, seen)
-    if seen.child is None:
-        return Change.CREATE
-    if annotation(seen.child, CLUSTER_ANNOTATION) != wanted.cluster or cr.spec.replicas > replicas_held(
-        seen.child
-    ):
-        return Change.BLUE_GREEN
-    if annotation(seen.child, REVISION_ANNOTATION) != wanted.whole:
-        return Change.IN_PLACE
-    return Change.NONE
-
-
-def demand(cr: Deployment, seen: Seen, defaults: Defaults) -> Demand | None:
-    """The pods that the next step would make; None when it makes none."""
-    way = change(cr, seen)
-    if cr.spec.suspend or way in {Change.NONE, Change.IN_PLACE}:
-        return None
-    cluster = ray_cluster(cr, wanted_revision(cr, seen), None, defaults)
-    # A second cluster that is not healthy yet makes place for the new one: the way back needs no third.
-    given_up = seen.child.pending.name if seen.child else ""
-    return Demand(
-        owner=Owner(cr.kind, cr.metadata.namespace, cr.metadata.name, cr.metadata.uid),
-        shapes=shapes_of(
-            groups(cluster), room(of_replica(cr.spec.resources, defaults.replica_resources).requests)
-        ),
-        way="create" if way is Change.CREATE else "bluegreen",
-        replicas=cr.spec.replicas,
-        clusters=frozenset({given_up} - {""}),
+def next_step(o: Observed, choice: Choice, defaults: Defaults) -> Step:
+    """The writes of this pass."""
+    cr, seen = o.cr, o.seen
+    if cr.spec.suspend:
+        return Step(remove_child=seen.child is not None)
+    taken = choice.taken
+    content = access.access(cr, seen.endpoints)
+    manifests = _around(o, content)
+    service = _service(o, choice, defaults)
+    if service is not None and not holds(seen.child_object, service):
+        manifests.append(service)
+    record = _record(o) if taken is None else None
+    return Step(
+        given_up=_given_up(o, taken),
+        manifests=(*manifests, *([record] if record else ())),
+        abandon=_abandoned(o, taken),
+        goes_first=o.active_name if o.goes_first or _recreates(taken) else "",
+        annotate=_stale_pods(o, content),
+        held=_held(o, content),
+        outdated=_outdated(o, record),
     )
 
 
-def next_step(cr: Deployment, seen: Seen, verdict: Verdict | None, now: datetime, defaults: Defaults) -> Step:
-    """The writes of this pass. `verdict`: the gate's answer to `demand`; None when nothing was asked."""
-    wanted, way = wanted_revision(cr, seen), change(cr, seen)
-    if cr.spec.suspend:
-        return Step(Change.NONE, wanted, remove_child=seen.child is not None)
-    content = access.access(cr, seen.endpoints)
+def spreading(o: Observed) -> bool:
+    """Whether a serving pod has yet to report the newest access file."""
+    wanted = access.held(access.access(o.cr, o.seen.endpoints))
+    return o.seen.child is not None and o.seen.child.meta.annotations.get(access.HELD_ANNOTATION) != wanted
+
+
+def _around(o: Observed, content: Access) -> list[Manifest]:
+    """What the pods need beside the RayService."""
+    cr, seen = o.cr, o.seen
     manifests: list[Manifest] = []
     if seen.code and not seen.code_copied:
         manifests.append(code.code_copy(cr.metadata, cr.kind, seen.code, labels(cr)))
     secret = access.access_secret(cr, content)
     if seen.access_mark != secret["metadata"]["annotations"][MANIFEST_ANNOTATION]:
         manifests.append(secret)
-    if verdict is None or verdict.allowed:
-        service = _service(cr, seen, wanted, way, now, defaults)
-        if not holds(seen.child_object, service):
-            manifests.append(service)
-    return Step(way, wanted, tuple(manifests), _stale_pods(seen, content), _held(seen, content))
+    budgeted = budget.budget(cr)
+    if not holds(seen.budget_object, budgeted):
+        manifests.append(budgeted)
+    return manifests
 
 
-def spreading(cr: Deployment, seen: Seen) -> bool:
-    """Whether a serving pod has yet to report the newest access file."""
-    wanted = access.held(access.access(cr, seen.endpoints))
-    return seen.child is not None and annotation(seen.child, access.HELD_ANNOTATION) != wanted
+def _service(o: Observed, choice: Choice, defaults: Defaults) -> Manifest | None:
+    """The RayService as it shall be; None while it must stay as it is, or away."""
+    taken = choice.taken
+    if taken is not None and (taken.way is not Way.BACK or o.taken_back):
+        return _changed(o, taken, choice.told, defaults)
+    if o.given_up or taken is not None:
+        return _restored(o, taken, choice.told, defaults)
+    return _kept(o, defaults)
 
 
-def _service(
-    cr: Deployment, seen: Seen, wanted: Revision, way: Change, now: datetime, defaults: Defaults
-) -> Manifest:
-    fresh = ray_cluster(cr, wanted, code.code_hash(seen.code) if seen.code else None, defaults)
-    if seen.child is None or way in {Change.CREATE, Change.BLUE_GREEN}:
-        return ray_service(cr, wanted, fresh, cr.spec.replicas, started_at(now), defaults)
-    held = replicas_held(seen.child)
-    live = kept_cluster(seen.child)
-    # What only the operator would add today must not replace pods: the live cluster spec stays as it is.
-    cluster = fresh if held == cr.spec.replicas and holds(live, fresh) else live
-    started = annotation(seen.child, STARTED_ANNOTATION) or started_at(now)
-    if way is Change.IN_PLACE:
-        started = started_at(now)
-    return ray_service(cr, wanted, cluster, held, started, defaults, seen.child.serve_config)
+def _changed(o: Observed, taken: Option, why: str, defaults: Defaults) -> Manifest:
+    """For what the spec asks, in the way that was taken."""
+    noted, child = _new_marks(o, taken, why), o.seen.child
+    cluster: Mapping[str, Any] = _fresh(o, noted, defaults)
+    live = None
+    if taken.leaves_node and child:
+        cluster, live = elsewhere(child.cluster_config, noted), child.serve_config
+    elif taken.way is Way.BACK:
+        spec = way_back.spec_of(o.seen.record_object) or {}
+        cluster, live = _same(o, noted, spec["rayClusterConfig"], defaults), spec["serveConfigV2"]
+    elif taken.way in {Way.IN_PLACE, Way.ROLLING} and child:
+        cluster, live = _same(o, noted, child.cluster_config, defaults), child.serve_config
+    config = serve_config_v2(o.cr, o.wanted.whole, o.cr.spec.replicas, defaults, live)
+    return ray_service(o.cr, noted, cluster, config, defaults)
 
 
-def _running_heads(seen: Seen) -> list[Pod]:
-    return [p for p in seen.pods if p.ip and p.phase == "Running" and not p.deleting]
+def _kept(o: Observed, defaults: Defaults) -> Manifest | None:
+    """What was applied last; what only the operator would add today must not replace pods."""
+    noted, child = o.marks, o.seen.child
+    if noted is None or child is None or noted.revision.whole != o.wanted.whole:
+        return None
+    replicas = min(o.cr.spec.replicas, noted.replicas)
+    cluster = _same(o, noted, child.cluster_config, defaults)
+    config = serve_config_v2(o.cr, noted.revision.whole, replicas, defaults, child.serve_config)
+    return ray_service(o.cr, noted, cluster, config, defaults)
 
 
-def _stale_pods(seen: Seen, content: Access) -> tuple[tuple[str, Mapping[str, str]], ...]:
+def _same(o: Observed, noted: Marks, live: Mapping[str, Any], defaults: Defaults) -> Mapping[str, Any]:
+    """A cluster spec that changes nothing in `live`; without the API server's defaults where that can be."""
+    fresh = _fresh(o, noted, defaults)
+    return fresh if holds(live, fresh) else live
+
+
+def _restored(o: Observed, taken: Option | None, why: str, defaults: Defaults) -> Manifest | None:
+    """The last good version, byte for byte but for the number of replicas."""
+    good, spec = o.good, way_back.spec_of(o.seen.record_object)
+    if good is None or spec is None:
+        return None
+    noted = good.marks
+    if o.marks and o.marks.same_place(noted):
+        noted = o.marks
+    elif taken is not None:
+        noted = replace(
+            noted,
+            started=started_at(o.now),
+            way=Way.RECREATE if _recreates(taken) else Way.BACK,
+            why=why,
+        )
+    replicas = min(o.cr.spec.replicas, noted.replicas)
+    return ray_service(
+        o.cr, noted, spec["rayClusterConfig"], resized(spec["serveConfigV2"], replicas), defaults
+    )
+
+
+def _recreates(taken: Option | None) -> bool:
+    return taken is not None and taken.demand is not None and taken.demand.way == "recreate"
+
+
+def _new_marks(o: Observed, taken: Option | None, why: str = "") -> Marks:
+    """Notes for another version. `taken` None: of a new cluster."""
+    leaves = taken is not None and taken.leaves_node
+    attempt = o.evacuation if leaves else o.attempt
+    stays = o.good.marks if taken and taken.way is Way.BACK and o.good else o.marks
+    new_cluster = taken is None or taken.way in {Way.CREATE, Way.BLUE_GREEN, Way.RECREATE}
+    if new_cluster or stays is None:
+        # Never that of the cluster that serves, or KubeRay would make no other.
+        cluster, replicas = fingerprint([attempt, o.active_name]), o.cr.spec.replicas
+        if leaves and o.marks:
+            replicas = o.marks.replicas
+    else:
+        cluster, replicas = stays.cluster, stays.replicas
+    return Marks(
+        revision=o.wanted,
+        cluster=cluster,
+        replicas=replicas,
+        attempt=attempt,
+        started=started_at(o.now),
+        way=taken.way if taken else Way.CREATE,
+        why=why,
+    )
+
+
+def _fresh(o: Observed, noted: Marks, defaults: Defaults) -> Manifest:
+    return ray_cluster(o.cr, noted, code.code_hash(o.seen.code) if o.seen.code else None, defaults)
+
+
+def _abandoned(o: Observed, taken: Option | None) -> str:
+    """The second cluster that is in the way: KubeRay would go on to it, or start a third."""
+    if taken is None:
+        return o.superfluous
+    back = taken.way is Way.BACK and taken.demand is None
+    return o.seen.child.pending.name if back and o.seen.child else ""
+
+
+def _given_up(o: Observed, taken: Option | None) -> Annotations | None:
+    """What to note with the last good version before anything else is written."""
+    if taken is None or taken.way is not Way.BACK or o.given_up or o.taken_back:
+        return None
+    if o.good is None or o.marks is None:
+        return None
+    found = o.trouble
+    deadline = o.cr.spec.rollout.progress_deadline_seconds
+    told = way_back.RolledBack(
+        attempt=o.marks.attempt,
+        revision=o.marks.revision.whole,
+        reason=(found.reason if found else Reason.PROGRESS_DEADLINE_EXCEEDED).value,
+        message=found.message if found else f"no progress for {deadline} s (rollout.progressDeadlineSeconds)",
+    )
+    return o.good.name, way_back.noted(told)
+
+
+def _record(o: Observed) -> Manifest | None:
+    """The record of what works now, unless it is there."""
+    if not o.works or o.proven or o.marks is None or o.seen.child_object is None:
+        return None
+    return way_back.record(o.cr, o.marks, o.seen.child_object, o.goods)
+
+
+def _outdated(o: Observed, record: Manifest | None) -> tuple[tuple[str, str], ...]:
+    newest = record["metadata"]["name"] if record else None
+    return tuple(("ControllerRevision", name) for name in way_back.outdated(o.goods, newest))
+
+
+def _running_heads(o: Observed) -> list[Any]:
+    return [p for p in o.seen.pods if p.ip and p.phase == "Running" and not p.deleting]
+
+
+def _stale_pods(o: Observed, content: Access) -> tuple[Annotations, ...]:
     mark = {access.ACCESS_ANNOTATION: access.access_digest(content)}
     return tuple(
         (pod.name, mark)
-        for pod in _running_heads(seen)
+        for pod in _running_heads(o)
         if pod.annotations.get(access.ACCESS_ANNOTATION) != mark[access.ACCESS_ANNOTATION]
     )
 
 
-def _held(seen: Seen, content: Access) -> str | None:
+def _held(o: Observed, content: Access) -> str | None:
     """The new report, once each serving pod holds `content`; None when there is nothing new to say."""
-    serving = [p.name for p in _running_heads(seen) if p.ready and p.name in seen.held]
+    seen = o.seen
+    serving = [p.name for p in _running_heads(o) if p.ready and p.name in seen.held]
     if seen.child is None or not serving:
         return None
     if any(seen.held[name] != access.access_digest(content) for name in serving):
         return None
     now_held = access.held(content)
-    return now_held if annotation(seen.child, access.HELD_ANNOTATION) != now_held else None
+    return now_held if seen.child.meta.annotations.get(access.HELD_ANNOTATION) != now_held else None

@@ -1,22 +1,18 @@
 """The RayService that a Deployment owns: one Ray cluster, Compact, that drains before it goes."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from raydock.api.base import GROUP
 from raydock.api.deployment import Deployment
-from raydock.facts.rayservice import RayService
 from raydock.plan import code
 from raydock.plan.access import access_volume
 from raydock.plan.defaults import Defaults
+from raydock.plan.marks import Marks
 from raydock.plan.meta import DEPLOYMENT_LABEL, MANAGED_BY, RAYDOCK, Manifest, child, sealed
 from raydock.plan.pods import PodParts, gpus, of_ray, of_replica, pod_template, together
-from raydock.plan.revision import CLUSTER_ANNOTATION, REPLICAS_ANNOTATION, REVISION_ANNOTATION, Revision
-from raydock.plan.serve_config import head_cpus, serve_config_v2
+from raydock.plan.serve_config import head_cpus
 from raydock.wire import paths
-
-STARTED_ANNOTATION: Final = f"{GROUP}/rollout-started"
-"""RFC 3339: when the newest Ray cluster was asked for."""
 
 # KubeRay moves the Service to the new cluster before it deletes this pod, and a moved Service moves only new
 # connections. So: time for the endpoints to spread, then HAProxy's soft stop ends keep-alive and finishes
@@ -60,45 +56,30 @@ def pod_parts(cr: Deployment, code_copy: str | None, defaults: Defaults) -> PodP
 
 
 def ray_service(
-    cr: Deployment,
-    wanted: Revision,
-    cluster: Manifest,
-    replicas_held: int,
-    started: str,
-    defaults: Defaults,
-    live_config: str | None = None,
+    cr: Deployment, noted: Marks, cluster: Mapping[str, Any], serve_config: str, defaults: Defaults
 ) -> Manifest:
-    """The whole manifest. `cluster`: a fresh `ray_cluster`, or the live one where no new one is wanted.
-
-    `live_config`: serveConfigV2 of running replicas that shall go on.
-    """
+    """The whole manifest. `cluster`: a fresh `ray_cluster`, or a former one where no new one is wanted."""
     manifest = child(cr.metadata, cr.kind, "ray.io/v1", "RayService", cr.metadata.name, labels(cr))
-    manifest["metadata"]["annotations"] = {
-        REVISION_ANNOTATION: wanted.whole,
-        CLUSTER_ANNOTATION: wanted.cluster,
-        REPLICAS_ANNOTATION: str(replicas_held),
-        STARTED_ANNOTATION: started,
-    }
+    manifest["metadata"]["annotations"] = noted.annotations()
     manifest["spec"] = {
-        "serveConfigV2": serve_config_v2(cr, wanted.whole, defaults, live_config),
+        "serveConfigV2": serve_config,
         "rayClusterDeletionDelaySeconds": defaults.cluster_deletion_delay_seconds,
-        "rayClusterConfig": cluster,
+        "rayClusterConfig": dict(cluster),
     }
     return sealed(manifest)
 
 
-def ray_cluster(cr: Deployment, wanted: Revision, code_hash: str | None, defaults: Defaults) -> Manifest:
-    """A fresh cluster spec: the head pod holds Ray and all replicas."""
+def ray_cluster(cr: Deployment, noted: Marks, code_hash: str | None, defaults: Defaults) -> Manifest:
+    """A fresh cluster spec: the head pod holds Ray and `noted.replicas` replicas."""
     each = of_replica(cr.spec.resources, defaults.replica_resources)
     copy = code.copy_name(cr.metadata.name, code_hash) if code_hash else None
-    annotations = {CLUSTER_ANNOTATION: wanted.cluster, REPLICAS_ANNOTATION: str(cr.spec.replicas)}
     start: dict[str, str] = {
-        "num-cpus": str(head_cpus(cr, cr.spec.replicas, defaults)),
+        "num-cpus": str(head_cpus(cr, noted.replicas, defaults)),
         "object-store-memory": str(defaults.object_store_bytes),
         "dashboard-host": "0.0.0.0",  # noqa: S104 - KubeRay asks it from outside; the token guards it
     }
     if gpus(each):
-        start["num-gpus"] = str(int(gpus(each) * cr.spec.replicas))
+        start["num-gpus"] = str(int(gpus(each) * noted.replicas))
     grace = defaults.termination_grace_seconds
     return {
         "rayVersion": defaults.ray_version,
@@ -108,10 +89,10 @@ def ray_cluster(cr: Deployment, wanted: Revision, code_hash: str | None, default
             "template": pod_template(
                 pod_parts(cr, copy, defaults),
                 defaults,
-                metadata={"labels": labels(cr), "annotations": annotations},
+                metadata={"labels": labels(cr), "annotations": noted.on_pods()},
                 env=environment(),
                 resources=together(
-                    of_ray(cr.spec.head_resources, defaults.head_resources), each, cr.spec.replicas
+                    of_ray(cr.spec.head_resources, defaults.head_resources), each, noted.replicas
                 ),
                 grace_s=grace,
                 extra_volumes=(access_volume(cr.metadata.name),),
@@ -119,6 +100,16 @@ def ray_cluster(cr: Deployment, wanted: Revision, code_hash: str | None, default
             ),
         },
     }
+
+
+def elsewhere(cluster: Mapping[str, Any], noted: Marks) -> Manifest:
+    """A cluster spec as it is, but for another cluster."""
+    head = cluster["headGroupSpec"]
+    template = head["template"]
+    metadata = template.get("metadata") or {}
+    notes = {**(metadata.get("annotations") or {}), **noted.on_pods()}
+    moved = {**template, "metadata": {**metadata, "annotations": notes}}
+    return {**cluster, "headGroupSpec": {**head, "template": moved}}
 
 
 def environment() -> dict[str, str]:
@@ -134,22 +125,6 @@ def environment() -> dict[str, str]:
     }
 
 
-def kept_cluster(child_seen: RayService) -> Manifest:
-    """The cluster spec of the live child: what the operator would add today must not replace pods."""
-    return dict(child_seen.cluster_config)
-
-
 def started_at(now: datetime) -> str:
     """`now` as the annotation holds it."""
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def annotation(seen: RayService | None, name: str) -> str | None:
-    """An annotation of the live child."""
-    return seen.meta.annotations.get(name) if seen else None
-
-
-def replicas_held(seen: RayService | None) -> int:
-    """How many replicas the newest cluster's head pod is sized for; 0 without a child."""
-    text: Any = annotation(seen, REPLICAS_ANNOTATION)
-    return int(text) if text and text.isdigit() else 0

@@ -5,6 +5,7 @@ compares the keys (ADR 0007 says why not the operator at run time).
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 import yaml
@@ -21,7 +22,9 @@ DRAIN_S: Final = 10
 """Beyond the longest request: what a leaving replica needs to be taken out of HAProxy and to end."""
 
 
-def serve_config_v2(cr: Deployment, revision: str, defaults: Defaults, live: str | None = None) -> str:
+def serve_config_v2(
+    cr: Deployment, revision: str, replicas: int, defaults: Defaults, live: str | None = None
+) -> str:
     """The config as YAML. KubeRay sends it again whenever the string differs: key order must not wander.
 
     `live`: the config of running replicas that shall go on. Other actor options would replace them, and the
@@ -31,9 +34,25 @@ def serve_config_v2(cr: Deployment, revision: str, defaults: Defaults, live: str
         "proxy_location": "HeadOnly",
         "http_options": {"host": "0.0.0.0", "port": host.SERVE_PORT},  # noqa: S104 - the pod's own address
         "logging_config": {"enable_access_log": False},
-        "applications": [_application(cr, revision, defaults, _actor_options(live))],
+        "applications": [_application(cr, revision, replicas, defaults, _actor_options(live))],
     }
     return yaml.safe_dump(config, sort_keys=True)
+
+
+def resized(live: str, replicas: int) -> str:
+    """A config that raydock wrote, with another number of replicas."""
+    config = yaml.safe_load(live)
+    config["applications"][0]["deployments"][0] |= _size(replicas)
+    return yaml.safe_dump(config, sort_keys=True)
+
+
+def surge_fits(live: str, cluster: Mapping[str, Any]) -> bool:
+    """Whether the head pod of `cluster` has Ray's logical CPUs for one replica more than `live` asks for."""
+    actor, host_ = _actor_options(live), _host(live)
+    if actor is None or host_ is None or actor.get("num_gpus"):
+        return False
+    have = cluster["headGroupSpec"]["rayStartParams"].get("num-cpus", "0")
+    return bool(float(actor.get("num_cpus", 1)) * (host_.get("num_replicas", 1) + 1) <= float(have))
 
 
 def host_config(cr: Deployment, revision: str) -> host.HostConfig:
@@ -67,7 +86,7 @@ def host_args(cr: Deployment) -> host.HostArgs:
 
 
 def _application(
-    cr: Deployment, revision: str, defaults: Defaults, kept_actor: dict[str, Any] | None
+    cr: Deployment, revision: str, replicas: int, defaults: Defaults, kept_actor: dict[str, Any] | None
 ) -> dict[str, Any]:
     each = of_replica(cr.spec.resources, defaults.replica_resources)
     limits = cr.spec.limits
@@ -82,24 +101,34 @@ def _application(
         "deployments": [
             {
                 "name": host.INGRESS,
-                "num_replicas": cr.spec.replicas,
+                **_size(replicas),
                 "max_ongoing_requests": limits.ongoing_requests_per_replica
                 + limits.queued_requests
                 + ADMITTED_BEYOND_LIMITS,
                 "user_config": to_json(host_config(cr, revision)),
                 "ray_actor_options": kept_actor or actor,
                 "graceful_shutdown_timeout_s": limits.request_timeout_seconds + DRAIN_S,
-                "max_surge_percent": 100,
             }
         ],
     }
 
 
+def _size(replicas: int) -> dict[str, int]:
+    # One replica beside the others in a rolling update: Serve takes ceil(replicas * percent / 100) of them
+    # (Ray 2.60, deployment_state.py).
+    return {"num_replicas": replicas, "max_surge_percent": max(1, 100 // max(1, replicas))}
+
+
 def _actor_options(live: str | None) -> dict[str, Any] | None:
     """Those of the host in a config that raydock wrote; None for anything else."""
+    found = (_host(live) or {}).get("ray_actor_options")
+    return found if isinstance(found, dict) else None
+
+
+def _host(live: str | None) -> dict[str, Any] | None:
+    """The host's entry in a config that raydock wrote; None for anything else."""
     try:
-        config = yaml.safe_load(live or "")
-        found = config["applications"][0]["deployments"][0]["ray_actor_options"]
+        found = yaml.safe_load(live or "")["applications"][0]["deployments"][0]
     except (yaml.YAMLError, LookupError, TypeError):
         return None
     return found if isinstance(found, dict) else None

@@ -1,33 +1,30 @@
 """One pass over a Deployment: fetch, gate, plan, apply, observe, status."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 from raydock.api.base import PAUSED_ANNOTATION
-from raydock.api.deployment import Deployment, DeploymentStatus
-from raydock.api.endpoint import InferenceEndpoint
-from raydock.capacity.verdict import Verdict
+from raydock.api.deployment import Deployment, DeploymentStatus, WithoutRoom
 from raydock.errors import Unfinished, Waiting
-from raydock.facts.pod import Pod
-from raydock.facts.rayservice import RayService, ray_service
-from raydock.facts.route import http_route
-from raydock.plan import access, code, traffic
+from raydock.facts.rayservice import ray_service
+from raydock.plan import access, traffic
 from raydock.plan import deployment as plan
-from raydock.plan.meta import DEPLOYMENT_LABEL
-from raydock.plan.ray_service import SERVICE_SUFFIX, claims
+from raydock.plan.observed import Observed
+from raydock.plan.ray_service import claims
+from raydock.plan.rollout import Choice, Option
 from raydock.reasons import Reason
 from raydock.reconcile import needs
-from raydock.reconcile.children import child, make, mark, remove
-from raydock.reconcile.deps import Deps, Event, Key, Outcome
+from raydock.reconcile.children import make, remove
+from raydock.reconcile.counted import gate_verdict, rollout_ended
+from raydock.reconcile.deployment_observed import observe, source_of
+from raydock.reconcile.deps import Counted, Deps, Event, Key, Outcome
 from raydock.reconcile.report import paused, told_unfinished
 from raydock.reconcile.wake import routed_to
 from raydock.reconcile.write_status import write_status
 from raydock.status import deployment as status
-from raydock.wire.host import SERVE_PORT, Health
+from raydock.status import rollout
 
-PROBE_TIMEOUT_S: Final = 2.0
 STARTING_TICK_S: Final = 1.0
 """While something is on its way: a probe is all that shows that the application answers."""
 SPREADING_TICK_S: Final = 0.3
@@ -64,148 +61,110 @@ def _callers(cr: Deployment, do: Deps) -> tuple[Key, ...]:
 
 async def _pass(key: Key, cr: Deployment, do: Deps) -> Outcome:
     try:
-        source = await _code(cr, do)
+        source = await source_of(cr, do)
     except Waiting as stop:
-        return await _stand_still(cr, await _gather(cr, None, do), stop, do)
-    seen = await _gather(cr, source, do)
+        return await _stand_still(await observe(cr, None, do), stop, do)
+    o = await observe(cr, source, do)
     try:
-        verdict = await _admit(key, cr, seen, do)
+        choice, asked = await _choose(key, o, do)
     except Waiting as stop:
-        return await _stand_still(cr, seen, stop, do)
-    step = plan.next_step(cr, seen, verdict, do.clock(), do.defaults)
-    seen = await _apply(cr, seen, step, do)
-    told = status.deployment(cr, seen, verdict, step, do.clock())
+        return await _stand_still(o, stop, do)
+    step = plan.next_step(o, choice, do.defaults)
+    after = await _apply(o, step, do)
+    told = status.still_refused(after) if o.refused_for_good else status.deployment(after, choice)
     await write_status(cr, told, do)
-    return Outcome(look_again_s=_tick(cr, seen, verdict, told), events=_events(key, cr, verdict, step))
-
-
-def _tick(cr: Deployment, seen: plan.Seen, verdict: Verdict | None, told: DeploymentStatus) -> float:
-    if seen.health is not None and plan.spreading(cr, seen):
-        return SPREADING_TICK_S
-    if verdict is not None and not verdict.allowed:
-        return WAITING_TICK_S
-    return STEADY_TICK_S if status.is_settled(told) else STARTING_TICK_S
-
-
-async def _stand_still(cr: Deployment, seen: plan.Seen, stop: Waiting, do: Deps) -> Outcome:
-    """Nothing new is started, but what runs is observed on, and its pods learn who may call."""
-    step = plan.next_step(cr, seen, None, do.clock(), do.defaults).without_rollout()
-    seen = await _apply(cr, seen, step, do)
-
-    def told(_: Any, reason: Reason, message: str, now: datetime, **_final: bool) -> DeploymentStatus:
-        return status.waiting(cr, seen, step, reason, message, now)
-
-    return await told_unfinished(cr, stop, told, do)
-
-
-async def _gather(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> plan.Seen:
-    namespace, name = cr.metadata.namespace, cr.metadata.name
-    live = await child("RayService", cr.metadata, name, do)
-    seen_child = ray_service(live) if live else None
-    copied = False
-    if source is not None:
-        copied = (
-            await mark("ConfigMap", cr.metadata, code.copy_name(name, code.code_hash(source)), do) is not None
-        )
-    pods = tuple(do.store.labelled("Pod", namespace, DEPLOYMENT_LABEL, name))
-    leaving = seen_child is not None and seen_child.meta.deleting
-    seen_child = None if leaving else seen_child
-    return plan.Seen(
-        child=seen_child,
-        child_object=None if leaving else live,
-        code=source,
-        code_copied=copied,
-        access_mark=await mark("Secret", cr.metadata, access.secret_name(name), do),
-        endpoints=_endpoints(namespace, do),
-        pods=pods,
-        health=await _health(cr, seen_child, do),
-        held=await _held(cr, seen_child, pods, do),
-        being_deleted=leaving,
+    return Outcome(
+        look_again_s=_tick(after, choice, told),
+        events=tuple(
+            Event("Warning" if e.warning else "Normal", e.reason, e.message, key)
+            for e in rollout.events(o, choice, step)
+        ),
+        counted=(*asked, *rollout_ended(o, choice, step)),
+        revision=o.wanted.whole,
     )
 
 
-async def _code(cr: Deployment, do: Deps) -> dict[str, Any] | None:
-    if cr.spec.code is None:
-        return None
-    name = cr.spec.code.config_map.name
-    found = await do.kube.find("ConfigMap", cr.metadata.namespace, name)
-    if found is None:
-        await needs.require(cr.metadata.namespace, [("ConfigMap", name)], do)
-    return found
+def _tick(o: Observed, choice: Choice, told: DeploymentStatus) -> float:
+    if o.seen.health is not None and plan.spreading(o):
+        return SPREADING_TICK_S
+    if o.superfluous or o.goes_first or o.moving:
+        return STARTING_TICK_S
+    if choice.denied:
+        return WAITING_TICK_S
+    return STEADY_TICK_S if status.is_settled(told) and not o.left_behind else STARTING_TICK_S
 
 
-def _endpoints(namespace: str, do: Deps) -> tuple[Any, ...]:
-    found = []
-    for obj in do.store.in_namespace("InferenceEndpoint", namespace):
-        endpoint = InferenceEndpoint.parse(obj)
-        route = do.store.get("HTTPRoute", namespace, endpoint.metadata.name)
-        if not endpoint.metadata.deletion_timestamp:
-            found.append((endpoint, http_route(route) if route else None))
-    return tuple(found)
+async def _stand_still(o: Observed, stop: Waiting, do: Deps) -> Outcome:
+    """Nothing new is started, but what runs is observed on, and its pods learn who may call."""
+    step = plan.next_step(o, Choice(), do.defaults).without_rollout()
+    after = await _apply(o, step, do)
+
+    def told(_: Any, reason: Reason, message: str, _now: datetime, **_final: bool) -> DeploymentStatus:
+        return status.waiting(after, reason, message)
+
+    return await told_unfinished(o.cr, stop, told, do)
 
 
-async def _health(cr: Deployment, seen: RayService | None, do: Deps) -> Health | None:
-    """What the wanted application says through its Service; the probe never wakes anything."""
-    if seen is None or cr.spec.suspend or not seen.active.name:
-        return None
-    host = f"{seen.meta.name}{SERVICE_SUFFIX}.{cr.metadata.namespace}.svc"
-    answer = await do.probe.ready(host, SERVE_PORT, PROBE_TIMEOUT_S)
-    return answer if isinstance(answer, Health) else None
-
-
-async def _held(cr: Deployment, seen: RayService | None, pods: tuple[Pod, ...], do: Deps) -> dict[str, str]:
-    """Access digests of the pods, asked only while the last report isn't of the newest access file."""
-    content = access.access(cr, _endpoints(cr.metadata.namespace, do))
-    wanted = access.held(content)
-    if seen is None or seen.meta.annotations.get(access.HELD_ANNOTATION) == wanted:
-        return {}
-    found = {}
-    for pod in pods:
-        if pod.ready and pod.ip and not pod.deleting:
-            answer = await do.probe.ready(pod.ip, SERVE_PORT, PROBE_TIMEOUT_S)
-            found[pod.name] = answer.access if isinstance(answer, Health) else ""
-    return found
-
-
-async def _admit(key: Key, cr: Deployment, seen: plan.Seen, do: Deps) -> Verdict | None:
-    demand = plan.demand(cr, seen, do.defaults)
-    if demand is None:
-        if seen.child is None or cr.spec.suspend:
+async def _choose(key: Key, o: Observed, do: Deps) -> tuple[Choice, tuple[Counted, ...]]:
+    """Ask the gate for one way after the other, until one is open."""
+    cr = o.cr
+    refused: list[tuple[Option, str]] = []
+    asked: list[Counted] = []
+    verdict = None
+    for option in plan.ways(o, do.defaults):
+        if option.closed:
+            refused.append((option, option.closed))
+            continue
+        if option.demand is None:
             do.gate.withdraw(key, cr.metadata.uid)
-        do.gate.waiting.discard(key)
-        return None
-    if seen.being_deleted:
+            return Choice(option, verdict, tuple(refused)), tuple(asked)
+        await _require(o, do)
+        verdict = await do.gate.ask(option.demand)
+        asked.append(gate_verdict(option.demand, verdict))
+        if verdict.allowed:
+            return Choice(option, verdict, tuple(refused)), tuple(asked)
+        refused.append((option, verdict.message))
+    if verdict is None or cr.spec.rollout.on_insufficient_capacity is WithoutRoom.FAIL:
+        do.gate.withdraw(key, cr.metadata.uid)
+    return Choice(None, verdict, tuple(refused)), tuple(asked)
+
+
+async def _require(o: Observed, do: Deps) -> None:
+    """Raises Waiting while new pods could not start."""
+    if o.seen.being_deleted:
         raise Waiting(Reason.PENDING, "the former RayService is still being deleted", look_again_s=2)
-    spec = cr.spec
-    wanted = needs.named(spec.env, spec.env_from, spec.image_pull_secrets, [c for c, _ in claims(cr)])
-    await needs.require(cr.metadata.namespace, wanted, do)
-    return await do.gate.ask(demand)
+    spec = o.cr.spec
+    wanted = needs.named(spec.env, spec.env_from, spec.image_pull_secrets, [c for c, _ in claims(o.cr)])
+    await needs.require(o.cr.metadata.namespace, wanted, do)
 
 
-async def _apply(cr: Deployment, seen: plan.Seen, step: plan.Step, do: Deps) -> plan.Seen:
+async def _apply(o: Observed, step: plan.Step, do: Deps) -> Observed:
+    """Write `step` in its order; what was read and is known to have changed."""
+    seen, meta = o.seen, o.cr.metadata
     if step.remove_child and seen.child_object is not None:
         await remove([seen.child_object], do)
-        return seen.without_child()
+        return Observed(o.cr, seen.without_child(), o.now)
+    if step.given_up:
+        record, notes = step.given_up
+        await do.kube.annotate("ControllerRevision", meta.namespace, record, notes)
     for manifest in step.manifests:
         reply = await make(manifest, None, do)
         if reply is not None and manifest["kind"] == "RayService":
-            do.gate.applied(cr.metadata.uid, reply)
+            do.gate.applied(meta.uid, reply)
             seen = seen.with_child(ray_service(reply), reply)
+    if step.abandon:
+        await do.kube.patch_status("RayService", meta.namespace, meta.name, {"pendingServiceStatus": None})
+    if step.goes_first:
+        await remove([c for c in _clusters(o, do) if c["metadata"]["name"] == step.goes_first], do)
     for pod, annotations in step.annotate:
-        await do.kube.annotate("Pod", cr.metadata.namespace, pod, annotations)
+        await do.kube.annotate("Pod", meta.namespace, pod, annotations)
     if step.held is not None:
-        await do.kube.annotate(
-            "RayService", cr.metadata.namespace, cr.metadata.name, {access.HELD_ANNOTATION: step.held}
-        )
-    return seen
+        await do.kube.annotate("RayService", meta.namespace, meta.name, {access.HELD_ANNOTATION: step.held})
+    await remove(
+        [obj for kind, name in step.outdated if (obj := do.store.get(kind, meta.namespace, name))], do
+    )
+    return Observed(o.cr, seen, o.now)
 
 
-def _events(key: Key, cr: Deployment, verdict: Verdict | None, step: plan.Step) -> tuple[Event, ...]:
-    found = []
-    before = cr.status.capacity
-    if verdict is not None and not verdict.allowed and (before is None or before.allowed):
-        found.append(Event("Warning", Reason.DENIED, verdict.message, key))
-    if any(m["kind"] == "RayService" for m in step.manifests):
-        way = step.change.value if step.change is not plan.Change.NONE else "correct"
-        found.append(Event("Normal", Reason.APPLIED, f"RayService {cr.metadata.name}: {way}", key))
-    return tuple(found)
+def _clusters(o: Observed, do: Deps) -> list[Any]:
+    return list(do.store.owned_by("RayCluster", o.seen.child.meta.uid)) if o.seen.child else []

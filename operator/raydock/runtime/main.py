@@ -30,7 +30,7 @@ from raydock.runtime.metrics import Metrics
 from raydock.runtime.queue import Queue
 from raydock.runtime.relist import Relist
 from raydock.runtime.settings import Settings
-from raydock.runtime.store import Change, Store
+from raydock.runtime.store import Change, Store, without_data
 from raydock.runtime.worker import Worker, note
 
 FINISH_S: Final = 10.0
@@ -49,12 +49,10 @@ def now() -> datetime:
 class Operator:
     """The parts of one operator and how they reach each other."""
 
-    def __init__(
-        self, settings: Settings, kube: Kube, probe: Probe, to_agent: aiohttp.ClientSession
-    ) -> None:
+    def __init__(self, settings: Settings, kube: Kube, probe: Probe, to_agent: aiohttp.ClientSession) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.store = Store({"Pod": pod, "Node": node})
+        self.store = Store({"Pod": pod, "Node": node, "ControllerRevision": without_data})
         self.queue = Queue[Key]()
         self.reports = Reports()
         self.gate = gate_of(settings.capacity, self.store, now, wake=self.queue.add, session=to_agent)

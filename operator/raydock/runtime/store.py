@@ -165,6 +165,11 @@ def slim(obj: Object) -> dict[str, Any]:
     return {**obj, "metadata": meta}
 
 
+def without_data(obj: Object) -> dict[str, Any]:
+    """A slim ControllerRevision: its data is a whole manifest, and is read when it is needed."""
+    return {k: v for k, v in slim(obj).items() if k != "data"}
+
+
 def owner_uid(meta: Mapping[str, Any]) -> str:
     """Uid of the controller in an object's metadata; empty when it has none."""
     for owner in meta.get("ownerReferences") or ():

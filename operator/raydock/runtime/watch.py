@@ -19,7 +19,14 @@ from raydock.kube.kinds import named
 from raydock.runtime.store import Change, Store
 
 OURS: Final = ("Deployment", "InferenceEndpoint", "BatchJob")
-CHILDREN: Final = ("RayService", "RayJob", "RayCluster", "HTTPRoute")
+CHILDREN: Final = (
+    "RayService",
+    "RayJob",
+    "RayCluster",
+    "HTTPRoute",
+    "ControllerRevision",
+    "PodDisruptionBudget",
+)
 """Watched where they carry our label; KubeRay hands the labels on to its RayClusters."""
 SURROUNDINGS: Final = ("Gateway", "Pod", "Node")
 """Everybody's: the gate counts all pods on all nodes."""

@@ -16,10 +16,10 @@ from raydock.api.capacity import Capacity
 from raydock.api.conditions import Condition, ConditionType
 from raydock.capacity.verdict import Verdict
 from raydock.facts.rayjob import RayJob
+from raydock.plan import trouble
 from raydock.plan.batchjob import Seen, Step, ended
 from raydock.plan.resolved import Result
 from raydock.reasons import Reason
-from raydock.status import trouble
 from raydock.status.capacity import capacity, capacity_available
 from raydock.status.conditions import condition, reconciling, settle, stalled, stopped, with_paused
 from raydock.wire.ledger import SUCCESS_FILE

@@ -1,6 +1,7 @@
 """What a Deployment may claim."""
 
 from datetime import datetime
+from typing import Final
 
 from raydock.api.capacity import Capacity
 from raydock.api.conditions import Condition, ConditionType
@@ -10,50 +11,46 @@ from raydock.api.deployment import (
     DeploymentStatus,
     DeployProgress,
     RayServiceReference,
-    RolloutState,
-    RolloutStatus,
     ServeApplication,
     ServiceReference,
+    WithoutRoom,
 )
 from raydock.api.deployment import Revision as RevisionStatus
-from raydock.capacity.verdict import Verdict
-from raydock.plan.deployment import Seen, Step
+from raydock.plan import trouble
+from raydock.plan.observed import Observed
 from raydock.plan.ray_service import SERVICE_SUFFIX
+from raydock.plan.rollout import Choice
 from raydock.reasons import Reason
-from raydock.status import trouble
 from raydock.status.capacity import capacity, capacity_available
 from raydock.status.conditions import condition, ready, reconciling, settle, stalled, stopped, with_paused
-from raydock.status.deployment_view import View
+from raydock.status.rollout import DOING, REASONS, given_up_text, late_text, rollout
 from raydock.wire.host import INGRESS, SERVE_PORT
 
-FIRST_CLUSTER = "the first Ray cluster starts"
-IN_PLACE = "the change is being applied to the running cluster"
-SECOND_CLUSTER = "a second Ray cluster starts; the older version serves on"
+REFUSAL: Final = frozenset({ConditionType.READY, ConditionType.CAPACITY_AVAILABLE, ConditionType.STALLED})
+"""Conditions that tell of the gate's no."""
 
 
-def deployment(
-    cr: Deployment, seen: Seen, verdict: Verdict | None, step: Step, now: datetime
-) -> DeploymentStatus:
-    """What `cr` may claim. `Ready` takes reason and message of the first condition that isn't True."""
-    view = View(cr, seen, step, verdict, now)
-    room = capacity(cr.status.capacity, verdict, now)
-    found = _suspended() if cr.spec.suspend else _conditions(view, room)
-    child = seen.child
+def deployment(o: Observed, choice: Choice) -> DeploymentStatus:
+    """What `o.cr` may claim. `Ready` takes reason and message of the first condition that isn't True."""
+    cr, child = o.cr, o.seen.child
+    verdict = None if choice.only_leaves_node else choice.verdict
+    room = capacity(cr.status.capacity, verdict, o.now)
+    found = _suspended() if cr.spec.suspend else _conditions(o, choice, room)
     return DeploymentStatus(
         observed_generation=cr.metadata.generation,
-        conditions=settle(cr.metadata, cr.status.conditions, found, now),
+        conditions=settle(cr.metadata, cr.status.conditions, found, o.now),
         replicas=cr.spec.replicas if child else 0,
-        ready_replicas=_ready_replicas(view),
-        serve_application=_application(view),
+        ready_replicas=_ready_replicas(o),
+        serve_application=_application(o),
         service=ServiceReference(name=child.meta.name + SERVICE_SUFFIX, port=SERVE_PORT)
         if child and child.active.name and not cr.spec.suspend
         else None,
         revision=RevisionStatus(
-            serving=seen.health.revision if seen.health and view.answers and not cr.spec.suspend else None,
-            wanted=step.wanted.whole,
+            serving=o.seen.health.revision if o.seen.health and o.answers and not cr.spec.suspend else None,
+            wanted=o.wanted.whole,
         ),
-        rollout=_rollout(view),
-        progress=_progress(view),
+        rollout=rollout(o, choice),
+        progress=_progress(o),
         capacity=room,
         ray_service=RayServiceReference(
             name=child.meta.name,
@@ -65,6 +62,17 @@ def deployment(
     )
 
 
+def still_refused(o: Observed) -> DeploymentStatus:
+    """The gate said no and the spec says to give up then: that stays said, the rest is as it is seen."""
+    before, observed = o.cr.status, deployment(o, Choice())
+    kept = {c.type: c for c in before.conditions if c.type in REFUSAL}
+    seen = [c for c in observed.conditions if c.type not in REFUSAL and c.type != ConditionType.RECONCILING]
+    told = [*kept.values(), *seen]
+    conditions = settle(o.cr.metadata, before.conditions, told, o.now)
+    update = {"conditions": conditions, "rollout": before.rollout, "capacity": before.capacity}
+    return observed.model_copy(update=update)
+
+
 def unfinished(
     cr: Deployment, reason: Reason, message: str, now: datetime, *, final: bool
 ) -> DeploymentStatus:
@@ -74,16 +82,15 @@ def unfinished(
     return cr.status.model_copy(update={"observed_generation": cr.metadata.generation, "conditions": found})
 
 
-def waiting(
-    cr: Deployment, seen: Seen, step: Step, reason: Reason, message: str, now: datetime
-) -> DeploymentStatus:
+def waiting(o: Observed, reason: Reason, message: str) -> DeploymentStatus:
     """While something that the spec names is missing: what was seen, and a rollout that stands still."""
-    observed = deployment(cr, seen, None, step, now)
+    cr = o.cr
+    observed = deployment(o, Choice())
     serving = observed.revision.serving if observed.revision else None
     wanted = cr.status.revision.wanted if cr.status.revision else None
     kept = {"revision": RevisionStatus(serving=serving, wanted=wanted), "rollout": cr.status.rollout}
     held_up = cr.model_copy(update={"status": observed.model_copy(update=kept)})
-    return unfinished(held_up, reason, message, now, final=False)
+    return unfinished(held_up, reason, message, o.now, final=False)
 
 
 def paused(cr: Deployment, now: datetime) -> DeploymentStatus:
@@ -105,140 +112,122 @@ def _suspended() -> list[Condition]:
     ]
 
 
-def _conditions(view: View, room: Capacity | None) -> list[Condition]:
+def _conditions(o: Observed, choice: Choice, room: Capacity | None) -> list[Condition]:
+    verdict = None if choice.only_leaves_node else choice.verdict
     parts = [
-        capacity_available(room, view.verdict, admitted=view.seen.child is not None),
-        _cluster_ready(view),
-        _application_healthy(view),
+        capacity_available(room, verdict, admitted=o.seen.child is not None),
+        _cluster_ready(o),
+        _application_healthy(o),
     ]
-    wanted = _wanted_serves(view)
+    wanted = _wanted_serves(o, choice)
     found = [*parts, wanted] if wanted else parts
     return [
         ready(found, "the wanted version answers its health route"),
         *parts,
-        *_busy(view, wanted or next((c for c in parts if c.status != "True"), None)),
+        *_busy(o, choice, next((c for c in found if c.status != "True"), None)),
     ]
 
 
-def _cluster_ready(view: View) -> Condition:
-    child = view.seen.child
+def _cluster_ready(o: Observed) -> Condition:
+    child = o.seen.child
     kind = ConditionType.CLUSTER_READY
     if child is None:
         return condition(kind, False, Reason.PENDING, "no Ray cluster yet")
     # The first one is only pending until its application runs, and that is another condition.
     cluster = child.active.name or child.pending.name
-    if cluster and any(p.ready for p in view.seen.pods if p.ray_cluster == cluster and not p.deleting):
+    if cluster and any(p.ready for p in o.seen.pods if p.ray_cluster == cluster and not p.deleting):
         return condition(kind, True, Reason.CLUSTER_READY, f"Ray cluster {cluster} is up")
-    found = trouble.of_pods(view.newest_pods)
+    found = trouble.of_pods(o.newest_pods)
     if found:
         return condition(kind, False, found.reason, found.message)
     return condition(kind, False, Reason.CLUSTER_STARTING, "the Ray cluster's head pod is starting")
 
 
-def _application_healthy(view: View) -> Condition:
+def _application_healthy(o: Observed) -> Condition:
     kind = ConditionType.APPLICATION_HEALTHY
-    if view.answers:
+    if o.answers:
         return condition(kind, True, Reason.APPLICATION_RUNNING, "the application answers its health route")
-    found = view.trouble
+    found = o.trouble
     if found:
         return condition(kind, False, found.reason, found.message)
-    if view.seen.health is not None:
-        told = view.seen.health.message or "the application's health route does not answer 2xx"
+    if o.seen.health is not None:
+        told = o.seen.health.message or "the application's health route does not answer 2xx"
         return condition(kind, False, Reason.UNHEALTHY, told)
     return condition(kind, False, Reason.APPLICATION_STARTING, "the application does not answer yet")
 
 
-def _wanted_serves(view: View) -> Condition | None:
+def _wanted_serves(o: Observed, choice: Choice) -> Condition | None:
     """Why the answering version isn't the wanted one; None when it is, or when nothing answers."""
-    if view.current or not view.answers:
-        return None
     kind = ConditionType.READY
-    found = view.trouble
-    if view.denied and view.verdict:
-        return condition(
-            kind, False, Reason.INSUFFICIENT, f"{view.verdict.message}; the older version serves on"
-        )
-    if view.late:
-        return condition(kind, False, Reason.PROGRESS_DEADLINE_EXCEEDED, _late_message(view, found))
+    if o.given_up:
+        return condition(kind, False, Reason.ROLLED_BACK, given_up_text(o))
+    if choice.closed:
+        return condition(kind, False, Reason.STRATEGY_UNSUITABLE, choice.closed)
+    if o.current or not o.answers or o.marks is None:
+        return None
+    found = o.trouble
+    if choice.denied:
+        told = f"{choice.short}; the older version serves on"
+        return condition(kind, False, choice.denied.reason, told)
+    if o.late:
+        return condition(kind, False, Reason.PROGRESS_DEADLINE_EXCEEDED, late_text(o))
     if found:
         return condition(kind, False, found.reason, f"{found.message}\nThe older version serves on.")
-    if view.in_place:
-        return condition(kind, False, Reason.UPDATING, IN_PLACE)
-    return condition(kind, False, Reason.BLUE_GREEN, SECOND_CLUSTER)
+    # The wanted version answered before: what broke since then is no rollout.
+    return condition(kind, False, REASONS[o.marks.way], DOING[o.marks.way])
 
 
-def _busy(view: View, why: Condition | None) -> list[Condition]:
-    if why is None or why.status == "True":
+def _busy(o: Observed, choice: Choice, why: Condition | None) -> list[Condition]:
+    if why is None:
         return []
-    found = view.trouble
-    if view.late:
-        return [stalled(Reason.PROGRESS_DEADLINE_EXCEEDED, _late_message(view, found))]
+    found, denied = o.trouble, choice.denied
+    if o.given_up:
+        return [stalled(Reason.ROLLED_BACK, given_up_text(o))]
+    if choice.closed:
+        return [stalled(Reason.STRATEGY_UNSUITABLE, choice.closed)]
+    if denied and o.cr.spec.rollout.on_insufficient_capacity is WithoutRoom.FAIL:
+        return [stalled(denied.reason, f"{choice.short}; rollout.onInsufficientCapacity is Fail")]
+    if o.late:
+        return [stalled(Reason.PROGRESS_DEADLINE_EXCEEDED, late_text(o))]
     if found and found.final:
         return [stalled(found.reason, found.message)]
     return [reconciling(Reason(why.reason), why.message)]
 
 
-def _late_message(view: View, found: trouble.Trouble | None) -> str:
-    deadline = view.cr.spec.rollout.progress_deadline_seconds
-    told = f"no progress for {deadline} s (rollout.progressDeadlineSeconds)"
-    return (
-        f"{told}: {found.message}"
-        if found
-        else f"{told}: see the pods' events and logs, then change the spec"
-    )
-
-
-def _ready_replicas(view: View) -> int:
-    child = view.seen.child
-    if child is None or not child.active.name or not view.answers:
+def _ready_replicas(o: Observed) -> int:
+    child = o.seen.child
+    if child is None or not child.active.name or not o.answers:
         return 0
-    application = child.active.applications.get(view.cr.metadata.name)
+    application = child.active.applications.get(o.cr.metadata.name)
     host_state = application.deployments.get(INGRESS) if application else None
     # KubeRay passes on no count. HEALTHY: all replicas of the target run (Ray 2.60, DeploymentStatus).
-    return view.cr.spec.replicas if host_state and host_state.status == "HEALTHY" else 1
+    return o.cr.spec.replicas if host_state and host_state.status == "HEALTHY" else 1
 
 
-def _application(view: View) -> ServeApplication | None:
-    application = view.application
-    before = view.cr.status.serve_application
-    if view.cr.spec.suspend or view.seen.child is None:
+def _application(o: Observed) -> ServeApplication | None:
+    application = o.application
+    before = o.cr.status.serve_application
+    if o.cr.spec.suspend or o.seen.child is None:
         return before.model_copy(update={"status": None, "message": ""}) if before else None
     if application is None:
         return before
-    name = view.cr.metadata.name
-    seen_running = view.answers or bool(before and before.id)
+    name = o.cr.metadata.name
+    seen_running = o.answers or bool(before and before.id)
     return ServeApplication(
         name=name,
-        id=f"{view.cr.metadata.namespace}/{name}" if seen_running else None,
+        id=f"{o.cr.metadata.namespace}/{name}" if seen_running else None,
         status=application.status,
         message=application.message[-512:],
     )
 
 
-def _rollout(view: View) -> RolloutStatus:
-    if view.rolled_out or view.cr.spec.suspend:
-        return RolloutStatus(state=RolloutState.IDLE, started_at=view.started)
-    if view.denied and view.verdict:
-        return RolloutStatus(
-            state=RolloutState.WAITING, started_at=view.started, message=view.verdict.message
-        )
-    found = view.trouble
-    if view.late or (found and found.final):
-        message = found.message if found else "no progress"
-        return RolloutStatus(state=RolloutState.FAILED, started_at=view.started, message=message)
-    child = view.seen.child
-    first = child is None or not child.active.name
-    doing = FIRST_CLUSTER if first else IN_PLACE if view.in_place else SECOND_CLUSTER
-    return RolloutStatus(state=RolloutState.SWITCHING, started_at=view.started, message=doing)
-
-
-def _progress(view: View) -> DeployProgress | None:
+def _progress(o: Observed) -> DeployProgress | None:
     """Share of the way from the first write to the first answer of the wanted version."""
-    if view.cr.spec.suspend or view.seen.child is None:
+    if o.cr.spec.suspend or o.seen.child is None:
         return None
-    if view.rolled_out:
+    if o.current or o.proven:
         return DeployProgress(category=DeployCategory.REGISTER, percent=100)
-    heads = view.newest_pods
+    heads = o.newest_pods
     if any(p.ready for p in heads):
         return DeployProgress(
             category=DeployCategory.DEPLOY, percent=70, message="the application is starting"

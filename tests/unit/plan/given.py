@@ -1,18 +1,24 @@
 """Objects of the tests, with everything that a case doesn't say at its harmless value."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from raydock.api import BatchJob, Deployment, InferenceEndpoint
 from raydock.capacity.verdict import Verdict
+from raydock.facts.controller_revision import controller_revision
 from raydock.facts.pod import Pod, pod
-from raydock.facts.raycluster import ray_cluster
+from raydock.facts.raycluster import RayCluster, ray_cluster
 from raydock.facts.rayjob import ray_job
 from raydock.facts.rayservice import RayService, ray_service
 from raydock.facts.route import HttpRoute, http_route
-from raydock.plan import access, batchjob, deployment, resolved
+from raydock.plan import access, batchjob, deployment, resolved, way_back
 from raydock.plan.defaults import Defaults
+from raydock.plan.marks import CLUSTER_ANNOTATION, marks
+from raydock.plan.observed import Observed
 from raydock.plan.ray_job import ray_job as job_manifest
+from raydock.plan.rollout import Choice, Option
+from raydock.plan.seen import Seen
 from raydock.wire.host import Health
 from raydock.wire.progress import Report
 from raydock.wire.record import dumps
@@ -44,6 +50,28 @@ def with_status(cr: Any, status: Any) -> Any:
     return cr.model_copy(update={"status": type(status).model_validate(status.as_json())})
 
 
+def observed(cr: Deployment, seen: Seen | None = None, now: datetime = NOW) -> Observed:
+    return Observed(cr, seen or Seen(), now)
+
+
+def chosen(o: Observed, *answers: Verdict) -> Choice:
+    """What the reconcile function would choose; the gate gives `answers` in turn, then the last one again."""
+    told = list(answers) or [YES]
+    refused: list[tuple[Option, str]] = []
+    verdict = None
+    for option in deployment.ways(o, DEFAULTS):
+        if option.closed:
+            refused.append((option, option.closed))
+            continue
+        if option.demand is None:
+            return Choice(option, verdict, tuple(refused))
+        verdict = told.pop(0) if len(told) > 1 else told[0]
+        if verdict.allowed:
+            return Choice(option, verdict, tuple(refused))
+        refused.append((option, verdict.message))
+    return Choice(None, verdict, tuple(refused))
+
+
 def written(
     cr: Deployment,
     *,
@@ -51,23 +79,35 @@ def written(
     pending: str = "",
     app: str | None = None,
     app_message: str = "",
-    observed: int = 1,
+    host: str | None = None,
+    observed_generation: int = 1,
     now: datetime = NOW,
     held: str | None = None,
     code: dict[str, Any] | None = None,
     deleting: bool = False,
+    after: Seen | None = None,
+    answers: Sequence[Verdict] = (),
 ) -> dict[str, Any]:
-    """The RayService that was made for `cr` at `now`, and what KubeRay says of it."""
-    step = deployment.next_step(cr, deployment.Seen(code=code), YES, now, DEFAULTS)
+    """The RayService that was made for `cr` at `now`, from nothing or `after` what was seen before.
+
+    And what KubeRay says of it; `host`: status of the Serve deployment that takes requests.
+    """
+    o = Observed(cr, after or Seen(code=code), now)
+    step = deployment.next_step(o, chosen(o, *answers), DEFAULTS)
     made = next(m for m in step.manifests if m["kind"] == "RayService")
-    apps = {"iris": {"status": app, "message": app_message}} if app else {}
+    deployments = {"host": {"status": host, "message": ""}} if host else {}
+    apps = (
+        {"iris": {"status": app, "message": app_message, "serveDeploymentStatuses": deployments}}
+        if app
+        else {}
+    )
     metadata = {**made["metadata"], "uid": "rs-uid", "generation": 1}
     if held is not None:
         metadata["annotations"] = {**metadata["annotations"], access.HELD_ANNOTATION: held}
     if deleting:
         metadata["deletionTimestamp"] = "2026-05-04T10:00:00Z"
     status = {
-        "observedGeneration": observed,
+        "observedGeneration": observed_generation,
         "activeServiceStatus": {"rayClusterName": active, "applicationStatuses": {} if pending else apps},
         "pendingServiceStatus": {"rayClusterName": pending, "applicationStatuses": apps if pending else {}},
     }
@@ -76,6 +116,44 @@ def written(
 
 def child(cr: Deployment, **more: Any) -> RayService:
     return ray_service(written(cr, **more))
+
+
+def cluster_of(service: dict[str, Any], name: str) -> RayCluster:
+    """The RayCluster that KubeRay made from `service`."""
+    owner = {"kind": "RayService", "name": "iris", "uid": "rs-uid", "controller": True}
+    metadata = {**meta(name), "ownerReferences": [owner]}
+    return ray_cluster({"metadata": metadata, "spec": service["spec"]["rayClusterConfig"]})
+
+
+def record_of(
+    cr: Deployment, service: dict[str, Any], rolled_back: way_back.RolledBack | None = None
+) -> dict[str, Any]:
+    """The record of `service`, which was seen to work."""
+    made = way_back.record(cr, marks(service["metadata"]["annotations"]), service, [])
+    if rolled_back:
+        made["metadata"]["annotations"] |= way_back.noted(rolled_back)
+    return made
+
+
+def serving(
+    cr: Deployment, *, cluster: str = "iris-a", code: dict[str, Any] | None = None, **more: Any
+) -> Seen:
+    """`cr` as it was created, was seen to work and answers."""
+    service = written(cr, active=cluster, app="RUNNING", host="HEALTHY", code=code)
+    record = record_of(cr, service)
+    notes = service["metadata"]["annotations"]
+    return Seen(
+        child=ray_service(service),
+        child_object=service,
+        clusters=(cluster_of(service, cluster),),
+        records=(controller_revision(record),),
+        record_object=record,
+        code=code,
+        code_copied=code is not None,
+        pods=(head(cluster, revision=notes[CLUSTER_ANNOTATION]),),
+        health=healthy(notes["raydock.io/revision"]),
+        **more,
+    )
 
 
 def head(

@@ -1,4 +1,4 @@
-"""Which way a Deployment goes, what it asks of the gate, and that it comes to rest."""
+"""What a pass over a Deployment writes, and that it comes to rest."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,9 +9,24 @@ from raydock.api import Deployment
 from raydock.capacity.verdict import Verdict
 from raydock.facts.rayservice import ray_service
 from raydock.plan import access
-from raydock.plan.deployment import Change, Seen, change, demand, next_step
+from raydock.plan.deployment import Step, next_step
 from raydock.plan.meta import MANIFEST_ANNOTATION
-from tests.unit.plan.given import DEFAULTS, NO, NOW, YES, after, dep, endpoint, head, route, written
+from raydock.plan.seen import Seen
+from tests.unit.plan.given import (
+    DEFAULTS,
+    NO,
+    NOW,
+    YES,
+    after,
+    chosen,
+    dep,
+    endpoint,
+    head,
+    observed,
+    route,
+    serving,
+    written,
+)
 
 OLD = dep(params={"a": 1}, image="registry.example/iris:1")
 CODE = {"data": {"iris.py": "app = 1"}}
@@ -22,72 +37,53 @@ def seen_of(cr: Deployment, **more: Any) -> Seen:
     return Seen(ray_service(obj), obj)
 
 
+def step_of(cr: Deployment, seen: Seen, *answers: Verdict, now: Any = NOW, defaults: Any = DEFAULTS) -> Step:
+    o = observed(cr, seen, now)
+    return next_step(o, chosen(o, *answers), defaults)
+
+
 def kinds(step: Any) -> list[str]:
     return [m["kind"] for m in step.manifests]
 
 
-CHANGES = [
-    pytest.param(OLD, None, Change.CREATE, "create", id="no child"),
-    pytest.param(OLD, OLD, Change.NONE, None, id="as it is"),
-    pytest.param(
-        dep(params={"a": 2}, image="registry.example/iris:1"), OLD, Change.IN_PLACE, None, id="params"
-    ),
-    pytest.param(
-        dep(params={"a": 1}, image="registry.example/iris:2"), OLD, Change.BLUE_GREEN, "bluegreen", id="image"
-    ),
-    pytest.param(
-        dep(params={"a": 1}, image="registry.example/iris:1", replicas=2),
-        OLD,
-        Change.BLUE_GREEN,
-        "bluegreen",
-        id="more replicas than the pod holds",
-    ),
-    pytest.param(dep(replicas=1), dep(replicas=3), Change.IN_PLACE, None, id="fewer replicas"),
-]
-
-
-@pytest.mark.parametrize(("cr", "live", "way", "asked"), CHANGES)
-def test_a_change_goes_the_way_that_its_reach_asks(
-    cr: Deployment, live: Deployment | None, way: Change, asked: str | None
-) -> None:
-    seen = seen_of(live) if live else Seen()
-    assert change(cr, seen) is way
-    told = demand(cr, seen, DEFAULTS)
-    assert (told.way if told else None) == asked
-
-
-@pytest.mark.parametrize(("cr", "live", "way", "asked"), CHANGES)
-@pytest.mark.parametrize("verdict", [None, YES, NO])
+@pytest.mark.parametrize(
+    ("cr", "seen", "changes"),
+    [
+        pytest.param(OLD, Seen(), True, id="nothing is there"),
+        pytest.param(OLD, serving(OLD), False, id="as it is"),
+        pytest.param(dep(params={"a": 2}, image="registry.example/iris:1"), serving(OLD), True, id="params"),
+        pytest.param(dep(params={"a": 1}, image="registry.example/iris:2"), serving(OLD), True, id="image"),
+        pytest.param(dep(replicas=1), serving(dep(replicas=3)), True, id="fewer replicas"),
+    ],
+)
+@pytest.mark.parametrize("verdict", [YES, NO])
 def test_a_denied_change_touches_no_ray_service(
-    cr: Deployment, live: Deployment | None, way: Change, asked: str | None, verdict: Verdict | None
+    cr: Deployment, seen: Seen, changes: bool, verdict: Verdict
 ) -> None:
-    step = next_step(cr, seen_of(live) if live else Seen(), verdict, NOW, DEFAULTS)
-    wanted = way is not Change.NONE and verdict is not NO
-    assert ("RayService" in kinds(step)) == wanted
+    o = observed(cr, seen)
+    choice = chosen(o, verdict)
+    wanted = changes and choice.denied is None
+    assert ("RayService" in kinds(next_step(o, choice, DEFAULTS))) == wanted
 
 
-def test_back_to_more_replicas_that_the_pod_still_holds_goes_in_place() -> None:
-    three = seen_of(dep(replicas=3))
-    (made,) = [
-        m
-        for m in next_step(dep(replicas=1), three, None, NOW, DEFAULTS).manifests
-        if m["kind"] == "RayService"
-    ]
-    assert change(dep(replicas=2), Seen(ray_service(made), made)) is Change.IN_PLACE
+def test_replicas_within_the_pod_are_no_rollout() -> None:
+    three = serving(dep(replicas=3))
+    (made,) = [m for m in step_of(dep(replicas=1), three).manifests if m["kind"] == "RayService"]
+    assert three.child_object is not None
+    before, after_it = three.child_object["metadata"]["annotations"], made["metadata"]["annotations"]
+    assert {k: v for k, v in before.items() if k != MANIFEST_ANNOTATION} == {
+        k: v for k, v in after_it.items() if k != MANIFEST_ANNOTATION
+    }
+    back = step_of(dep(replicas=2), replace(three, child=ray_service(made), child_object=made))
+    assert "num_replicas: 2" in next(
+        m["spec"]["serveConfigV2"] for m in back.manifests if m["kind"] == "RayService"
+    )
 
 
-def test_a_second_cluster_that_failed_gives_its_room_to_the_way_back() -> None:
-    obj = written(dep(image="registry.example/iris:2"), active="iris-a", pending="iris-b")
-    told = demand(OLD, Seen(ray_service(obj), obj), DEFAULTS)
-    assert told is not None
-    assert told.clusters == {"iris-b"}
-
-
-def test_suspend_removes_the_child_and_asks_nothing() -> None:
+def test_suspend_removes_the_child_and_writes_nothing() -> None:
     cr = dep(suspend=True)
-    assert demand(cr, Seen(), DEFAULTS) is None
-    assert not next_step(cr, Seen(), None, NOW, DEFAULTS).remove_child
-    step = next_step(cr, seen_of(dep()), None, NOW, DEFAULTS)
+    assert not step_of(cr, Seen()).remove_child
+    step = step_of(cr, serving(dep()))
     assert step.remove_child
     assert step.manifests == ()
 
@@ -95,18 +91,20 @@ def test_suspend_removes_the_child_and_asks_nothing() -> None:
 def test_a_crash_between_any_two_writes_changes_nothing() -> None:
     """Each prefix of the writes is taken over as seen; what follows is the rest, and in the end nothing."""
     cr = dep(code={"configMap": {"name": "code"}})
-    seen, rest = Seen(code=CODE), ["ConfigMap", "Secret", "RayService"]
+    seen, rest = Seen(code=CODE), ["ConfigMap", "Secret", "PodDisruptionBudget", "RayService"]
     while rest:
-        step = next_step(cr, seen, YES, after(len(rest)), DEFAULTS)
+        step = step_of(cr, seen, now=after(len(rest)))
         assert kinds(step) == rest
         first, rest = step.manifests[0], rest[1:]
         if first["kind"] == "ConfigMap":
             seen = replace(seen, code_copied=True)
         elif first["kind"] == "Secret":
             seen = replace(seen, access_mark=first["metadata"]["annotations"][MANIFEST_ANNOTATION])
+        elif first["kind"] == "PodDisruptionBudget":
+            seen = replace(seen, budget_object=first)
         else:
             seen = seen.with_child(ray_service(first), first)
-    assert next_step(cr, seen, None, after(60), DEFAULTS).manifests == ()
+    assert step_of(cr, seen, now=after(60)).manifests == ()
 
 
 @pytest.mark.parametrize(
@@ -123,8 +121,8 @@ def test_what_somebody_else_changed_is_written_once(harm: Any) -> None:
     obj: Any = seen.child_object
     harm(obj)
     again = Seen(ray_service(obj), obj)
-    (made,) = [m for m in next_step(dep(), again, None, NOW, DEFAULTS).manifests if m["kind"] == "RayService"]
-    assert "RayService" not in kinds(next_step(dep(), Seen(ray_service(made), made), None, NOW, DEFAULTS))
+    (made,) = [m for m in step_of(dep(), again).manifests if m["kind"] == "RayService"]
+    assert "RayService" not in kinds(step_of(dep(), Seen(ray_service(made), made)))
 
 
 def test_a_changed_operator_setting_replaces_no_replica() -> None:
@@ -133,7 +131,7 @@ def test_a_changed_operator_setting_replaces_no_replica() -> None:
         update={"replica_resources": DEFAULTS.replica_resources.model_copy(update={"requests": {"cpu": "2"}})}
     )
     for cr in (dep(), dep(params={"a": 2})):
-        for made in next_step(cr, seen, None, NOW, other).manifests:
+        for made in step_of(cr, seen, defaults=other).manifests:
             if made["kind"] == "RayService":
                 assert "num_cpus: 0.5" in made["spec"]["serveConfigV2"]
 
@@ -148,7 +146,7 @@ def test_pods_are_told_of_a_new_access_file_once() -> None:
     fresh = replace(fresh, annotations={**fresh.annotations, **mark})
     gone, starting = replace(head("iris-c"), deleting=True), replace(head("iris-d"), ip="")
     seen = replace(seen_of(dep()), endpoints=ROUTED, pods=(stale, fresh, gone, starting))
-    assert next_step(dep(), seen, None, NOW, DEFAULTS).annotate == (("iris-a-head", mark),)
+    assert step_of(dep(), seen).annotate == (("iris-a-head", mark),)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +164,7 @@ def test_keys_are_reported_as_held_when_every_serving_pod_says_so(
     digest = access.access_digest(access.access(dep(), ROUTED))
     told = {name: digest if word == "new" else word for name, word in held.items()}
     seen = replace(seen_of(dep()), endpoints=ROUTED, pods=(head("iris-a"), head("iris-b")), held=told)
-    assert next_step(dep(), seen, None, NOW, DEFAULTS).held == wanted
+    assert step_of(dep(), seen).held == wanted
 
 
 @pytest.mark.parametrize(

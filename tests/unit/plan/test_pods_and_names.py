@@ -6,6 +6,7 @@ import pytest
 
 from raydock.plan import code
 from raydock.plan.defaults import Shape
+from raydock.plan.marks import Marks
 from raydock.plan.meta import holds, sealed
 from raydock.plan.pods import claim_mount, of_replica, together
 from raydock.plan.ray_service import ray_cluster
@@ -52,7 +53,7 @@ def test_the_users_variables_win_but_for_raydocks_own() -> None:
             {"name": "RAYDOCK_ATTEMPT", "value": "9"},
         ]
     )
-    cluster = ray_cluster(cr, Revision("c", "w"), None, DEFAULTS)
+    cluster = ray_cluster(cr, Marks(Revision("p", "a", "w"), "c", 1), None, DEFAULTS)
     env = {
         e["name"]: e["value"] for e in cluster["headGroupSpec"]["template"]["spec"]["containers"][0]["env"]
     }

@@ -1,15 +1,17 @@
-"""What an edit of a Deployment reaches: its hash, and so the way it is rolled out."""
+"""What an edit of a Deployment reaches: its hashes, and so the way it is rolled out."""
 
 from typing import Any
 
 import pytest
 
 from raydock.api import Deployment
-from raydock.plan.revision import IN_PLACE, NO_ROLLOUT, Revision, fields, revision
+from raydock.api.deployment import DeploymentSpec
+from raydock.plan.changes import FIELDS, Reach
+from raydock.plan.revision import revision
 from tests.unit.plan.given import dep
 
 EDITS: dict[str, Any] = {
-    "model": {"uri": "pvc://models/other"},
+    "model": {"uri": "https://models.example/iris"},
     "server": {"importPath": "iris:other"},
     "code": {"configMap": {"name": "other"}},
     "image": "registry.example/iris:2",
@@ -24,7 +26,8 @@ EDITS: dict[str, Any] = {
     "limits": {"queuedRequests": 1},
     "routes": {"predict": "/v1"},
     "health": {"path": "/healthz"},
-    "rollout": {"progressDeadlineSeconds": 5},
+    "health.startupTimeoutSeconds": {"startupTimeoutSeconds": 5},
+    "rollout": {"progressDeadlineSeconds": 5, "strategy": "BlueGreen", "onInsufficientCapacity": "Fail"},
     "suspend": True,
     "nodeSelector": {"a": "b"},
     "tolerations": [{"operator": "Exists"}],
@@ -34,46 +37,65 @@ EDITS: dict[str, Any] = {
 }
 ONE_VALUE = {"topology"}
 """Its only value is the default, and a default that is written out is no edit."""
-CLUSTER = EDITS.keys() - IN_PLACE - NO_ROLLOUT - ONE_VALUE
 
 
-def reached(before: Revision, after: Revision) -> str:
-    if before.cluster != after.cluster:
-        return "cluster"
-    return "in place" if before.whole != after.whole else "nothing"
+def reach(before: tuple[Deployment, str | None], after: tuple[Deployment, str | None]) -> Reach:
+    return revision(*after).reach_from(revision(*before))
 
 
-def test_every_field_has_a_class() -> None:
-    """A new field of the spec stands in EDITS, so that somebody decides what its change does."""
-    assert fields() == EDITS.keys()
-    assert EDITS.keys() >= IN_PLACE | NO_ROLLOUT
+def test_every_field_has_a_class_and_an_edit_here() -> None:
+    """A new field of the spec stands in both, so that somebody decides what its change does."""
+    fields = {f.alias or name for name, f in DeploymentSpec.model_fields.items()}
+    assert {path.partition(".")[0] for path in FIELDS} == fields
+    assert FIELDS.keys() == EDITS.keys()
 
 
-@pytest.mark.parametrize("field", sorted(EDITS))
-def test_an_edit_reaches_what_its_class_says(field: str) -> None:
-    wanted = "cluster" if field in CLUSTER else "in place" if field in IN_PLACE else "nothing"
-    assert reached(revision(dep(), None), revision(dep(**{field: EDITS[field]}), None)) == wanted
+@pytest.mark.parametrize("path", sorted(FIELDS))
+def test_an_edit_reaches_what_its_class_says(path: str) -> None:
+    field = path.partition(".")[0]
+    before = dep(model={"uri": "https://models.example/other"}) if field == "model" else dep()
+    wanted = Reach.NOTHING if path in ONE_VALUE else FIELDS[path]
+    assert reach((before, None), (dep(**{field: EDITS[path]}), None)) is wanted
 
 
 @pytest.mark.parametrize(
     ("before", "after", "wanted"),
     [
-        pytest.param((dep(), "c1"), (dep(), "c2"), "cluster", id="the code ConfigMap's content"),
+        pytest.param((dep(), "c1"), (dep(), "c2"), Reach.PODS, id="the code ConfigMap's content"),
         pytest.param(
-            (dep(), None), (dep(annotations={"raydock.io/restart": "1"}), None), "cluster", id="restart"
+            (dep(), None), (dep(annotations={"raydock.io/restart": "1"}), None), Reach.PODS, id="restart"
         ),
         pytest.param(
-            (dep(), None), (dep(annotations={"else": "1"}), None), "nothing", id="another annotation"
+            (dep(), None), (dep(annotations={"else": "1"}), None), Reach.NOTHING, id="another annotation"
         ),
         pytest.param(
-            (dep(), None),
-            (dep(health={"startupTimeoutSeconds": 5}), None),
-            "cluster",
-            id="the start's deadline",
+            (dep(model={"uri": "pvc://a/x"}), None),
+            (dep(model={"uri": "pvc://a/y"}), None),
+            Reach.APPLICATION,
+            id="another model in the same volume",
+        ),
+        pytest.param(
+            (dep(model={"uri": "pvc://a/x"}), None),
+            (dep(model={"uri": "pvc://b/x"}), None),
+            Reach.PODS,
+            id="another volume",
+        ),
+        pytest.param(
+            (dep(), None), (dep(model={"uri": "https://m.example/x"}), None), Reach.PODS, id="a first model"
+        ),
+        pytest.param(
+            (dep(health={"path": "/a"}), None),
+            (dep(health={"path": "/b", "startupTimeoutSeconds": 5}), None),
+            Reach.APPLICATION,
+            id="the deepest of two edits decides",
         ),
     ],
 )
 def test_what_is_no_field_counts_too(
-    before: tuple[Deployment, str | None], after: tuple[Deployment, str | None], wanted: str
+    before: tuple[Deployment, str | None], after: tuple[Deployment, str | None], wanted: Reach
 ) -> None:
-    assert reached(revision(*before), revision(*after)) == wanted
+    assert reach(before, after) is wanted
+
+
+def test_a_default_that_is_written_out_is_no_edit() -> None:
+    assert reach((dep(), None), (dep(health={"startupTimeoutSeconds": 600}), None)) is Reach.NOTHING

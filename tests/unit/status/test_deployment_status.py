@@ -9,33 +9,53 @@ import pytest
 from raydock.api import Deployment, DeploymentStatus
 from raydock.api.conditions import ConditionType, find
 from raydock.capacity.verdict import Verdict
+from raydock.facts.controller_revision import controller_revision
 from raydock.facts.pod import Pod
 from raydock.facts.rayservice import ray_service
-from raydock.plan.deployment import Seen, next_step, wanted_revision
+from raydock.plan.deployment import next_step
 from raydock.plan.meta import MANIFEST_ANNOTATION
+from raydock.plan.observed import Observed
+from raydock.plan.rollout import Choice
+from raydock.plan.seen import Seen
+from raydock.plan.way_back import RolledBack
 from raydock.reasons import Reason
 from raydock.status import deployment as status
 from raydock.wire.failure import line
 from raydock.wire.host import Health
 from raydock.wire.progress import Failure
-from tests.unit.plan.given import DEFAULTS, NO, NOW, YES, after, dep, head, healthy, with_status, written
+from tests.unit.plan.given import (
+    DEFAULTS,
+    NO,
+    NOW,
+    YES,
+    after,
+    chosen,
+    dep,
+    head,
+    healthy,
+    observed,
+    record_of,
+    serving,
+    with_status,
+    written,
+)
 
 OLD = dep(image="registry.example/iris:1")
 NEW = dep(image="registry.example/iris:2")
 TUNED = dep(image="registry.example/iris:1", params={"a": 2})
+SERVED = serving(OLD)
 
 
 def rev(cr: Deployment) -> str:
-    return wanted_revision(cr, Seen()).whole
-
-
-def cluster_rev(cr: Deployment) -> str:
-    return wanted_revision(cr, Seen()).cluster
+    return observed(cr).wanted.whole
 
 
 @dataclass(frozen=True)
 class Situation:
-    """`cr` is wanted; `live` was written last, with what KubeRay says in `kuberay`."""
+    """`cr` is wanted; `live` was written last, with what KubeRay says in `kuberay`.
+
+    `served`: what answered before `live` was brought in.
+    """
 
     cr: Deployment
     live: Deployment | None = None
@@ -43,18 +63,28 @@ class Situation:
     pods: tuple[Pod, ...] = ()
     health: Health | None = None
     verdict: Verdict | None = None
+    served: bool = False
+
+    def seen(self) -> Seen:
+        before = SERVED if self.served else Seen()
+        if self.live is None:
+            return replace(before, pods=self.pods)
+        obj = dict(SERVED.child_object or {})
+        if not (self.served and self.live is OLD):
+            obj = written(self.live, after=before, **self.kuberay)
+        return replace(before, child=ray_service(obj), child_object=obj, pods=self.pods, health=self.health)
 
     def told(self, now: datetime = NOW, before: DeploymentStatus | None = None) -> DeploymentStatus:
-        obj = written(self.live, **self.kuberay) if self.live else None
         cr = with_status(self.cr, before) if before else self.cr
-        seen = Seen(ray_service(obj) if obj else None, obj, pods=self.pods, health=self.health)
-        step = next_step(cr, seen, self.verdict, now, DEFAULTS)
-        for made in step.manifests:
+        o = Observed(cr, self.seen(), now)
+        choice = chosen(o, self.verdict or YES)
+        seen = o.seen
+        for made in next_step(o, choice, DEFAULTS).manifests:
             if made["kind"] == "RayService":
                 back = {**made, "metadata": {**made["metadata"], "generation": 2}}
-                back["status"] = obj["status"] if obj else {}
+                back["status"] = (o.seen.child_object or {}).get("status", {})
                 seen = seen.with_child(ray_service(back), back)
-        told = status.deployment(cr, seen, self.verdict, step, now)
+        told = status.deployment(Observed(cr, seen, now), choice)
         return DeploymentStatus.model_validate(told.as_json())
 
 
@@ -63,7 +93,12 @@ def words(told: DeploymentStatus) -> dict[str, str]:
 
 
 def pod_of(cr: Deployment, **more: Any) -> Pod:
-    return head(revision=cluster_rev(cr), **more)
+    return head(revision=cluster_mark(cr), **more)
+
+
+def cluster_mark(cr: Deployment) -> str:
+    """Of a cluster that was made for `cr` from nothing."""
+    return str(written(cr)["metadata"]["annotations"]["raydock.io/cluster-revision"])
 
 
 def waits(reason: str, message: str = "") -> dict[str, Any]:
@@ -143,7 +178,9 @@ SITUATIONS = [
         id="no room for the new version, the old one serves",
     ),
     pytest.param(
-        Situation(NEW, NEW, {**UP, "pending": "iris-b", "app": None}, (pod_of(OLD),), healthy(rev(OLD))),
+        Situation(
+            NEW, NEW, {**UP, "pending": "iris-b", "app": None}, (pod_of(OLD),), healthy(rev(OLD)), served=True
+        ),
         {
             "Ready": "False/BlueGreen",
             "CapacityAvailable": "True/Fits",
@@ -154,7 +191,7 @@ SITUATIONS = [
         id="a second cluster starts",
     ),
     pytest.param(
-        Situation(TUNED, TUNED, UP, (pod_of(OLD),), healthy(rev(OLD))),
+        Situation(TUNED, TUNED, UP, (pod_of(OLD),), healthy(rev(OLD)), served=True),
         {
             "Ready": "False/Updating",
             "CapacityAvailable": "True/Fits",
@@ -257,17 +294,17 @@ def test_a_start_that_makes_no_progress_stalls_and_waiting_for_room_does_not_cou
 
 def test_what_ran_and_breaks_days_later_is_no_failed_rollout() -> None:
     up = Situation(OLD, OLD, UP, (pod_of(OLD),), healthy(rev(OLD))).told(after(60))
-    broken = Situation(OLD, OLD, UP, (pod_of(OLD),), None).told(after(90_000), up)
+    broken = Situation(OLD, OLD, UP, (pod_of(OLD),), None, served=True).told(after(90_000), up)
     assert words(broken)["Reconciling"] == "True/ApplicationStarting"
     assert broken.rollout is not None
     assert broken.rollout.state == "Idle"
-    again = Situation(OLD, OLD, UP, (pod_of(OLD),), None).told(after(99_000), broken)
+    again = Situation(OLD, OLD, UP, (pod_of(OLD),), None, served=True).told(after(99_000), broken)
     assert "Stalled" not in words(again)
 
 
 def test_an_application_of_before_the_edit_says_nothing_about_the_new_one() -> None:
     """KubeRay has not looked at the new RayService yet: its old application still stands there as failed."""
-    first = {"active": "iris-a", "app": "DEPLOY_FAILED", "app_message": MARKED, "observed": 0}
+    first = {"active": "iris-a", "app": "DEPLOY_FAILED", "app_message": MARKED, "observed_generation": 0}
     told = Situation(NEW, NEW, first, ()).told()
     assert "Stalled" not in words(told)
 
@@ -337,25 +374,22 @@ def test_while_something_is_missing_what_runs_is_still_observed() -> None:
     up = Situation(OLD, OLD, UP, (pod_of(OLD),), healthy(rev(OLD))).told()
     cr, obj = with_status(NEW, up), written(OLD, **UP)
     seen = Seen(ray_service(obj), obj, pods=(pod_of(OLD),), health=None)
-    step = next_step(cr, seen, None, after(9), DEFAULTS).without_rollout()
-    assert all(
-        MANIFEST_ANNOTATION in m["metadata"]["annotations"] and m["kind"] == "Secret" for m in step.manifests
-    )
-    told = status.waiting(cr, seen, step, Reason.DEPENDENCY_MISSING, "Secret s does not exist", after(9))
+    step = next_step(Observed(cr, seen, after(9)), Choice(), DEFAULTS).without_rollout()
+    assert "RayService" not in [m["kind"] for m in step.manifests]
+    assert all(MANIFEST_ANNOTATION in m["metadata"]["annotations"] for m in step.manifests)
+    told = status.waiting(Observed(cr, seen, after(9)), Reason.DEPENDENCY_MISSING, "Secret s does not exist")
     found = words(told)
     assert found["Ready"] == "False/DependencyMissing"
     assert found["Reconciling"] == "True/DependencyMissing"
     assert found["ApplicationHealthy"] == "False/ApplicationStarting"
     assert told.rollout == up.rollout
-    again = status.waiting(
-        with_status(cr, told), seen, step, Reason.DEPENDENCY_MISSING, "Secret s does not exist", after(60)
-    )
+    later = Observed(with_status(cr, told), seen, after(60))
+    again = status.waiting(later, Reason.DEPENDENCY_MISSING, "Secret s does not exist")
     assert DeploymentStatus.model_validate(again.as_json()) == DeploymentStatus.model_validate(told.as_json())
 
 
 def test_nobody_claims_room_before_the_gate_was_asked() -> None:
-    step = next_step(OLD, Seen(), None, NOW, DEFAULTS).without_rollout()
-    told = status.waiting(OLD, Seen(), step, Reason.DEPENDENCY_MISSING, "Secret s does not exist", NOW)
+    told = status.waiting(observed(OLD), Reason.DEPENDENCY_MISSING, "Secret s does not exist")
     assert words(told)["CapacityAvailable"] == "Unknown/Pending"
 
 
@@ -367,8 +401,81 @@ def test_paused_is_said_once() -> None:
 
 def test_the_words_of_a_blue_green_change_are_the_same_before_and_after_kuberay_looked() -> None:
     """The pass that writes, and the next one: two writes of the status would say the same twice."""
-    writes = Situation(NEW, OLD, UP, (pod_of(OLD),), healthy(rev(OLD)), YES).told()
-    looked = Situation(NEW, NEW, {**UP, "pending": "iris-b", "app": None}, (pod_of(OLD),), healthy(rev(OLD)))
+    serves = (pod_of(OLD),), healthy(rev(OLD))
+    writes = Situation(NEW, OLD, UP, *serves, YES, served=True).told()
+    looked = Situation(NEW, NEW, {**UP, "pending": "iris-b", "app": None}, *serves, served=True)
     assert words(writes)["Ready"] == words(looked.told())["Ready"] == "False/BlueGreen"
     assert writes.rollout is not None
+    assert (writes.rollout.state, writes.rollout.strategy) == ("Switching", "BlueGreen")
     assert looked.told(after(3), writes).rollout == writes.rollout
+
+
+def rolled_back() -> tuple[Deployment, Seen]:
+    """NEW could not start, OLD serves again."""
+    o = observed(NEW, SERVED)
+    given_up = RolledBack(o.attempt, o.wanted.whole, "ImportFailed", "no module named iris")
+    record = record_of(OLD, dict(SERVED.child_object or {}), given_up)
+    return NEW, replace(SERVED, records=(controller_revision(record),), record_object=record)
+
+
+def test_a_version_that_was_given_up_stalls_until_the_spec_changes() -> None:
+    cr, seen = rolled_back()
+    told = status.deployment(observed(cr, seen), Choice())
+    found = words(told)
+    assert found["Ready"] == "False/RolledBack"
+    assert found["Stalled"] == "True/RolledBack"
+    assert found["ApplicationHealthy"] == "True/ApplicationRunning"
+    assert told.rollout is not None
+    assert told.rollout.state == "RolledBack"
+    assert "ImportFailed: no module named iris" in told.rollout.message
+    assert told.revision is not None
+    assert (told.revision.serving, told.revision.wanted) == (rev(OLD), rev(NEW))
+
+
+def test_an_emptied_status_still_tells_what_was_rolled_back() -> None:
+    cr, seen = rolled_back()
+    first = status.deployment(observed(cr, seen), Choice())
+    again = status.deployment(observed(with_status(cr, DeploymentStatus()), seen), Choice())
+    assert again.conditions[0].message == first.conditions[0].message
+
+
+def test_a_strategy_that_cannot_bring_the_change_stalls() -> None:
+    cr = dep(image="registry.example/iris:2", rollout={"strategy": "InPlace"})
+    o = observed(cr, SERVED)
+    told = status.deployment(o, chosen(o))
+    assert words(told)["Stalled"] == "True/StrategyUnsuitable"
+    assert words(told)["ApplicationHealthy"] == "True/ApplicationRunning"
+    assert "write Auto, BlueGreen or Recreate" in told.conditions[0].message
+
+
+def test_giving_up_without_room_stays_said_while_the_rest_is_observed_on() -> None:
+    cr = dep(image="registry.example/iris:2", rollout={"onInsufficientCapacity": "Fail"})
+    o = observed(cr, SERVED)
+    told = status.deployment(o, chosen(o, NO))
+    assert words(told)["Stalled"] == "True/Insufficient"
+    assert told.rollout is not None
+    assert told.rollout.state == "Failed"
+    later = Observed(with_status(cr, told), replace(SERVED, health=None), after(60))
+    assert later.refused_for_good
+    again = status.still_refused(later)
+    assert words(again)["Stalled"] == "True/Insufficient"
+    assert words(again)["ApplicationHealthy"] == "False/ApplicationStarting"
+    assert again.rollout == DeploymentStatus.model_validate(told.as_json()).rollout
+
+
+@pytest.mark.parametrize("verdict", [YES, NO])
+def test_what_only_leaves_a_node_stays_ready(verdict: Verdict) -> None:
+    seen = replace(SERVED, cordoned=frozenset({"n1"}))
+    o = observed(OLD, seen)
+    told = status.deployment(o, chosen(o, verdict))
+    assert words(told)["Ready"] == "True/Ready"
+    assert told.rollout is not None
+    assert told.rollout.state == ("Waiting" if verdict is NO else "Idle")
+
+
+def test_a_former_cluster_that_finishes_its_requests_is_told() -> None:
+    seen = replace(SERVED, pods=(*SERVED.pods, head("iris-z", revision="old")))
+    told = status.deployment(observed(OLD, seen), Choice())
+    assert words(told)["Ready"] == "True/Ready"
+    assert told.rollout is not None
+    assert told.rollout.state == "Draining"

@@ -7,8 +7,8 @@ import pytest
 
 from raydock.facts.pod import Pod
 from raydock.facts.rayservice import Application, ServeStatus
+from raydock.plan.trouble import Trouble, of_application, of_pods
 from raydock.reasons import Reason
-from raydock.status.trouble import Trouble, of_application, of_pods
 from raydock.wire.failure import MESSAGE_MAX, line
 from raydock.wire.progress import Failure
 from tests.unit.plan.given import head

@@ -1,0 +1,112 @@
+"""Everything that a pass over a Deployment reads."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from raydock.api.deployment import Deployment
+from raydock.api.endpoint import InferenceEndpoint
+from raydock.facts.controller_revision import controller_revision
+from raydock.facts.pod import Pod
+from raydock.facts.raycluster import ray_cluster
+from raydock.facts.rayservice import RayService, ray_service
+from raydock.facts.route import http_route
+from raydock.plan import access, code
+from raydock.plan.meta import DEPLOYMENT_LABEL
+from raydock.plan.observed import Observed
+from raydock.plan.ray_service import SERVICE_SUFFIX
+from raydock.plan.seen import Seen
+from raydock.reconcile import needs
+from raydock.reconcile.children import child, mark
+from raydock.reconcile.deps import Deps
+from raydock.wire.host import SERVE_PORT, Health
+
+PROBE_TIMEOUT_S: Final = 2.0
+
+
+async def observe(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> Observed:
+    """Where `cr` stands. `source`: its code's ConfigMap."""
+    o = Observed(cr, await _seen(cr, source, do), do.clock())
+    if o.good is None or not o.needs_record:
+        return o
+    # The store holds no record's data: it is large, and seldom needed.
+    record = await do.kube.find("ControllerRevision", cr.metadata.namespace, o.good.name)
+    return Observed(cr, replace(o.seen, record_object=record), o.now)
+
+
+async def source_of(cr: Deployment, do: Deps) -> dict[str, Any] | None:
+    """The ConfigMap of spec.code; None when there is no such field. Raises Waiting when it isn't there."""
+    if cr.spec.code is None:
+        return None
+    name = cr.spec.code.config_map.name
+    found = await do.kube.find("ConfigMap", cr.metadata.namespace, name)
+    if found is None:
+        await needs.require(cr.metadata.namespace, [("ConfigMap", name)], do)
+        return await do.kube.get("ConfigMap", cr.metadata.namespace, name)  # it came in between
+    return found
+
+
+async def _seen(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> Seen:
+    namespace, name = cr.metadata.namespace, cr.metadata.name
+    live = await child("RayService", cr.metadata, name, do)
+    seen_child = ray_service(live) if live else None
+    copied = False
+    if source is not None:
+        copied = (
+            await mark("ConfigMap", cr.metadata, code.copy_name(name, code.code_hash(source)), do) is not None
+        )
+    pods = tuple(do.store.labelled("Pod", namespace, DEPLOYMENT_LABEL, name))
+    leaving = seen_child is not None and seen_child.meta.deleting
+    clusters = do.store.owned_by("RayCluster", seen_child.meta.uid) if seen_child else ()
+    seen_child = None if leaving else seen_child
+    return Seen(
+        child=seen_child,
+        child_object=None if leaving else live,
+        clusters=tuple(ray_cluster(obj) for obj in clusters),
+        records=tuple(
+            controller_revision(obj) for obj in do.store.owned_by("ControllerRevision", cr.metadata.uid)
+        ),
+        code=source,
+        code_copied=copied,
+        access_mark=await mark("Secret", cr.metadata, access.secret_name(name), do),
+        budget_object=await child("PodDisruptionBudget", cr.metadata, name, do),
+        endpoints=_endpoints(namespace, do),
+        pods=pods,
+        cordoned=frozenset(node.name for node in do.store.all("Node") if node.unschedulable),
+        health=await _health(cr, seen_child, do),
+        held=await _held(cr, seen_child, pods, do),
+        being_deleted=leaving,
+    )
+
+
+def _endpoints(namespace: str, do: Deps) -> tuple[Any, ...]:
+    found = []
+    for obj in do.store.in_namespace("InferenceEndpoint", namespace):
+        endpoint = InferenceEndpoint.parse(obj)
+        route = do.store.get("HTTPRoute", namespace, endpoint.metadata.name)
+        if not endpoint.metadata.deletion_timestamp:
+            found.append((endpoint, http_route(route) if route else None))
+    return tuple(found)
+
+
+async def _health(cr: Deployment, seen: RayService | None, do: Deps) -> Health | None:
+    """What the wanted application says through its Service; the probe never wakes anything."""
+    if seen is None or cr.spec.suspend or not seen.active.name:
+        return None
+    host = f"{seen.meta.name}{SERVICE_SUFFIX}.{cr.metadata.namespace}.svc"
+    answer = await do.probe.ready(host, SERVE_PORT, PROBE_TIMEOUT_S)
+    return answer if isinstance(answer, Health) else None
+
+
+async def _held(cr: Deployment, seen: RayService | None, pods: tuple[Pod, ...], do: Deps) -> dict[str, str]:
+    """Access digests of the pods, asked only while the last report isn't of the newest access file."""
+    content = access.access(cr, _endpoints(cr.metadata.namespace, do))
+    wanted = access.held(content)
+    if seen is None or seen.meta.annotations.get(access.HELD_ANNOTATION) == wanted:
+        return {}
+    found = {}
+    for pod in pods:
+        if pod.ready and pod.ip and not pod.deleting:
+            answer = await do.probe.ready(pod.ip, SERVE_PORT, PROBE_TIMEOUT_S)
+            found[pod.name] = answer.access if isinstance(answer, Health) else ""
+    return found
