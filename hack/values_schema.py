@@ -44,7 +44,9 @@ def settings_fields() -> dict[str, Any]:
     # Settings takes some fields by the names of variables; the file has all of them by their own names.
     for made in (Settings.model_json_schema(by_alias=False), Defaults.model_json_schema(by_alias=True)):
         for name, field in made["properties"].items():
-            fields[to_camel(name)] = _inlined(field, made.get("$defs", {}))  # as the file spells it
+            fields[to_camel(name)] = _in_camel(
+                _inlined(field, made.get("$defs", {}))
+            )  # as the file spells it
     del fields["defaults"]  # in the file, its keys stand beside the others
     return fields
 
@@ -88,6 +90,27 @@ def _comment(lines: list[str], line: int) -> tuple[str, dict[str, Any]]:
         else:
             said.append(text.removeprefix("#").strip())
     return " ".join(said), more
+
+
+def _in_camel(value: Any) -> Any:
+    """`value` with the properties of objects named as the file spells them, at every level."""
+    if isinstance(value, list):
+        return [_in_camel(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: _in_camel(entry) for key, entry in value.items()}
+    if "properties" in value:
+        found["properties"] = {to_camel(name): entry for name, entry in found["properties"].items()}
+        if "default" in value:
+            found["default"] = _default_in_camel(value["default"], value)
+    return found
+
+
+def _default_in_camel(default: Any, shape: dict[str, Any]) -> Any:
+    fields = shape.get("properties", {})
+    if not fields or not isinstance(default, dict):
+        return default  # names in it are the user's
+    return {to_camel(name): _default_in_camel(entry, fields.get(name, {})) for name, entry in default.items()}
 
 
 def _inlined(value: Any, shared: dict[str, Any]) -> Any:

@@ -1,50 +1,61 @@
 """The gate's question, answered by counting."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from raydock.capacity.demand import Demand, PodShape
+from raydock.capacity.demand import Demand, PodShape, Way
 from raydock.capacity.explain import pods_text, why_not
 from raydock.capacity.nodes import FreeNode, free_nodes, takers
 from raydock.capacity.pack import Placement, feasible, pack
-from raydock.capacity.reservations import Reservation
+from raydock.capacity.rules import Refusal
+from raydock.capacity.seen import Growth, Seen
 from raydock.capacity.verdict import Verdict
-from raydock.facts.node import Node
 from raydock.facts.pod import Pod
 from raydock.facts.room import Room
 
 PROVIDER: Final = "cluster"
+_TAKE_NOTHING: Final[frozenset[Way]] = frozenset({"create", "scale", "surge", "bluegreen", "job"})
+"""Ways whose pods may wait for a node: what serves goes on serving. A `recreate` gives it up first."""
 
 
-def check(
-    demand: Demand,
-    nodes: Iterable[Node],
-    pods: Iterable[Pod],
-    reserved: Iterable[Reservation],
-    checked_at: datetime,
-) -> Verdict:
-    """Whether all pods of `demand` find room beside the `pods` that run and those still `reserved`.
+def check(demand: Demand, seen: Seen, checked_at: datetime, growth: Growth | None = None) -> Verdict:
+    """Whether all pods of `demand` find room beside those that run and those that are still reserved.
 
     What already belongs to the demand (Demand.clusters, its owner's own admission) is not counted against it.
     A reserved pod that fits nowhere takes no room: it waits for room that nobody has, and would block all.
     Nodes where one would fit but for other reserved pods are given to nobody until that is settled.
+    With `growth`, a demand that takes nothing away may start without room, where new nodes could hold it.
     """
-    free = free_nodes(nodes, (pod for pod in pods if not _is_own_pod(pod, demand)))
-    held = pack(merged(entry.shape for entry in reserved if not entry.belongs_to(demand)), free)
+    rules = seen.rules_of(demand.owner.namespace)
+    shapes = [rules.filled_in(shape) for shape in demand.shapes]
+    free = free_nodes(seen.nodes, (pod for pod in seen.pods if not _is_own_pod(pod, demand)))
+    others = [seen.filled_in(entry) for entry in seen.reserved if not entry.belongs_to(demand)]
+    held = pack(merged(others), free)
     left = _uncontested(held, free)
-    found = pack(demand.shapes, left)
-    fits = found.complete or (left == held.rest and _fits_otherwise(demand, held, free))
+    to_come, leaving = seen.to_come(demand), seen.leaving(demand)
+
+    def refusal(sized: Sequence[PodShape]) -> Refusal | None:
+        return rules.refusal(sized, to_come, leaving)
+
     verdict = Verdict(
-        allowed=fits,
+        allowed=True,
         provider=PROVIDER,
-        feasible_replicas=feasible_replicas(demand, left),
-        requested=demand.shapes,
+        feasible_replicas=_feasible(demand, shapes, left, refusal),
+        requested=tuple(shapes),
         checked_at=checked_at,
     )
-    if fits:
-        asked = " and ".join(pods_text(shape) for shape in demand.shapes)
+    refused = refusal(shapes)
+    asked = " and ".join(pods_text(shape) for shape in shapes)
+    if refused is not None:
+        fewer = min(verdict.feasible_replicas, max(0, demand.replicas - 1))
+        message = f"needs {asked}; {refused.message}"
+        return replace(
+            verdict, allowed=False, reasons=(refused.code.value,), message=message, feasible_replicas=fewer
+        )
+    found = pack(shapes, left)
+    if found.complete or (left == held.rest and _fits_otherwise(shapes, held, free)):
         return replace(
             verdict,
             message=f"{asked} found room" if asked else "needs no pod",
@@ -52,26 +63,68 @@ def check(
         )
     shape, missing = found.unplaced[0]
     codes, message = why_not(shape, missing, found)
-    others = sum(placed.count for placed in held.placed) + sum(count for _, count in held.unplaced)
-    if others and pack(demand.shapes, free).complete:
-        message += f"; it would fit but for pods that were admitted before and still start: {others}"
-    return replace(verdict, reasons=tuple(code.value for code in codes), message=message)
+    if others and pack(shapes, free).complete:
+        starting = sum(shape.count for shape in others)
+        message += f"; it would fit but for pods that were admitted before and still start: {starting}"
+    if growth is not None and demand.way in _TAKE_NOTHING and _awaited(shapes, left, growth):
+        message += "; it starts all the same, so that the cluster's autoscaler adds nodes"
+        return replace(verdict, provisioning=True, message=message)
+    return replace(verdict, allowed=False, reasons=tuple(code.value for code in codes), message=message)
 
 
-def feasible_replicas(demand: Demand, nodes: Sequence[FreeNode]) -> int:
+def feasible_replicas(demand: Demand, shapes: Sequence[PodShape], nodes: Sequence[FreeNode]) -> int:
     """How many replicas of the asked kind the free room holds, with the other pods of the demand beside them.
 
     Replicas live in the one pod whose shape says so (PodShape.replica), or each is a pod of the last shape.
     """
-    if not demand.shapes:
+    if not shapes:
         return 0
-    grows = next((shape for shape in demand.shapes if shape.replica is not None), demand.shapes[-1])
-    others = pack([shape for shape in demand.shapes if shape is not grows], nodes)
+    grows = _growing(shapes)
+    others = pack([shape for shape in shapes if shape is not grows], nodes)
     if not others.complete:
         return 0
     if grows.replica is None:
         return feasible(grows, others.rest)
     return _replicas_in_pod(grows, grows.replica, demand.replicas, others.rest)
+
+
+def _feasible(
+    demand: Demand,
+    shapes: Sequence[PodShape],
+    nodes: Sequence[FreeNode],
+    refusal: Callable[[Sequence[PodShape]], Refusal | None],
+) -> int:
+    """As feasible_replicas, of those that the namespace allows, too."""
+    most = feasible_replicas(demand, shapes, nodes)
+
+    def sized(replicas: int) -> list[PodShape]:
+        grows = _growing(shapes)
+        other = (
+            replace(grows, count=replicas)
+            if grows.replica is None
+            else grows.grown(replicas - demand.replicas)
+        )
+        return [shape if shape is not grows else other for shape in shapes if shape is not grows or replicas]
+
+    if not most or refusal(sized(most)) is None:
+        return most
+    allowed, refused = 0, most
+    while refused - allowed > 1:
+        middle = (allowed + refused) // 2
+        if refusal(sized(middle)) is None:
+            allowed = middle
+        else:
+            refused = middle
+    return allowed
+
+
+def _growing(shapes: Sequence[PodShape]) -> PodShape:
+    return next((shape for shape in shapes if shape.replica is not None), shapes[-1])
+
+
+def _awaited(shapes: Sequence[PodShape], left: Sequence[FreeNode], growth: Growth) -> bool:
+    """Whether each pod finds room on a node that is there or could be added."""
+    return all(growth.holds(shape) or feasible(shape, left) >= shape.count for shape in shapes)
 
 
 def merged(shapes: Iterable[PodShape]) -> list[PodShape]:
@@ -103,10 +156,10 @@ def _uncontested(held: Placement, free: Sequence[FreeNode]) -> tuple[FreeNode, .
     return tuple(FreeNode(n.node, Room(), 0) if i in contested else n for i, n in enumerate(held.rest))
 
 
-def _fits_otherwise(demand: Demand, held: Placement, free: Sequence[FreeNode]) -> bool:
+def _fits_otherwise(shapes: Sequence[PodShape], held: Placement, free: Sequence[FreeNode]) -> bool:
     """Whether the demand fits when the reserved pods are placed differently: none of them has a node yet."""
     awaited = merged(replace(placed.shape, count=placed.count) for placed in held.placed)
-    return bool(awaited) and pack([*awaited, *demand.shapes], free).complete
+    return bool(awaited) and pack([*awaited, *shapes], free).complete
 
 
 def _replicas_in_pod(shape: PodShape, replica: Room, asked: int, nodes: Sequence[FreeNode]) -> int:

@@ -1,15 +1,13 @@
 """What is asked of the gate: pods of certain shapes, all of them together."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
 
-from raydock.facts.podspec import Term, Toleration
+from raydock.facts.container import add
+from raydock.facts.podspec import PodSpec, Term, Toleration
 from raydock.facts.raycluster import Group
 from raydock.facts.room import Room
-
-WAIT_GCS_READY: Final = Room(cpu_m=200, memory=256 * 2**20)
-"""Of the init container that KubeRay puts into every worker pod (common/pod.go, v1.6.0)."""
 
 Way = Literal["create", "scale", "surge", "bluegreen", "recreate", "job"]
 """What the pods are for (contracts/actions.md 8, `phase`; `job` is a BatchJob's cluster)."""
@@ -38,6 +36,25 @@ class PodShape:
     """Required node affinity: terms of which one must hold; None: any node."""
     replica: Room | None = None
     """The part of `requests` that one of Demand.replicas takes, where they all live in this one pod."""
+    template: PodSpec | None = field(default=None, compare=False)
+    """What a namespace's quotas and limits look at beside; None: `requests` is all that is known."""
+
+    def grown(self, replicas: int) -> "PodShape":
+        """The same pod with so many more replicas in it, or fewer when negative."""
+        if self.replica is None or not replicas:
+            return self
+        more = self.replica * replicas
+        if self.template is None:
+            return replace(self, requests=self.requests + more)
+        first, *others = self.template.containers  # Ray's, in which they live
+        asks = {"cpu": more.cpu_m, "memory": more.memory, **more.extended}
+        grown = replace(
+            first,
+            requests=add(dict(first.requests), asks),
+            limits=add(dict(first.limits), {k: n for k, n in asks.items() if k in first.limits}),
+        )
+        template = self.template.with_containers((grown, *others))
+        return replace(self, template=template, requests=template.requests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +86,11 @@ def _shape(group: Group, replica: Room | None) -> PodShape:
     spec = group.spec
     return PodShape(
         name="head" if group.is_head else group.name,
-        requests=spec.requests if group.is_head else spec.requests.at_least(WAIT_GCS_READY),
+        requests=spec.requests,
         count=group.pods,
         node_selector=spec.node_selector,
         tolerations=spec.tolerations,
         affinity=spec.affinity,
         replica=replica,
+        template=spec,
     )

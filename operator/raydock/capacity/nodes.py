@@ -24,12 +24,16 @@ class FreeNode:
 def free_nodes(nodes: Iterable[Node], pods: Iterable[Pod]) -> tuple[FreeNode, ...]:
     """Allocatable less the requests of the pods on each node, in the order of the nodes' names.
 
-    A pod counts from its binding until it ended, also while it is being deleted.
+    A pod counts from its binding until it ended, also while it is being deleted. One for which the scheduler
+    ends others counts where it will run; of Ray clusters, what has no node yet is among the reservations.
+    Whatever their priority, pods are never taken for room: a yes that ends other people's work is none.
     """
     used: defaultdict[str, list[Room]] = defaultdict(list)
     for pod in pods:
         if pod.takes_room:
             used[pod.node].append(pod.requests)
+        elif pod.nominated and not pod.node and not pod.ray_cluster and not pod.deleting:
+            used[pod.nominated].append(pod.requests)
     return tuple(
         FreeNode(node, node.allocatable - _sum(used[node.name]), node.pods - len(used[node.name]))
         for node in sorted(nodes, key=lambda node: node.name)

@@ -29,6 +29,13 @@ class Reservation:
     cluster: str
     """Name of the RayCluster; empty while there is none."""
     shape: PodShape
+    existing: int = 0
+    """How many of the pods are there and wait for a node: a quota counts those already."""
+
+    def without_existing(self) -> "Reservation":
+        """The part of which no pod is there yet."""
+        left = max(0, self.shape.count - self.existing)
+        return replace(self, shape=replace(self.shape, count=left), existing=0)
 
     def belongs_to(self, demand: Demand) -> bool:
         """Whether this is part of `demand` already. A cluster to come is what its owner asks for."""
@@ -65,6 +72,21 @@ def reserved(
     for job in jobs:
         if _awaits_cluster(job, live[job.meta.uid]):
             found += _promised(job.meta, job.groups)
+    return found
+
+
+def standing(demand: Demand, clusters: Iterable[RayCluster], pods: Iterable[Pod]) -> list[PodShape]:
+    """The pods that the demand's own clusters have by now, bound or not."""
+    if not demand.clusters:
+        return []
+    bound, unbound = _pods_by_group(pods)
+    found: list[PodShape] = []
+    for cluster in clusters:
+        namespace, name = cluster.meta.namespace, cluster.meta.name
+        if namespace == demand.owner.namespace and name in demand.clusters:
+            for group in cluster.groups:
+                key = (namespace, name, group.name)
+                found += shapes_of([replace(group, pods=bound.get(key, 0) + unbound.get(key, 0))])
     return found
 
 
@@ -138,9 +160,11 @@ def _still_due(owner_uid: str, cluster: RayCluster, bound: _ByGroup, unbound: _B
     found = []
     for group in cluster.groups:
         key = (namespace, name, group.name)
-        due = max(group.pods - bound.get(key, 0), unbound.get(key, 0))
+        there = unbound.get(key, 0)
+        due = max(group.pods - bound.get(key, 0), there)
         found += [
-            Reservation(owner_uid, namespace, name, shape) for shape in shapes_of([replace(group, pods=due)])
+            Reservation(owner_uid, namespace, name, shape, there)
+            for shape in shapes_of([replace(group, pods=due)])
         ]
     return found
 

@@ -48,6 +48,8 @@ class Pod:
     uid: str
     node: str
     """Empty while it is not bound."""
+    nominated: str
+    """Node on which the scheduler makes room for it by ending others; empty for most."""
     phase: str
     """`Pending Running Succeeded Failed Unknown`."""
     ip: str
@@ -100,6 +102,7 @@ def pod(obj: Any) -> Pod:
         name=lenient.text(metadata.get("name")),
         uid=lenient.text(metadata.get("uid")),
         node=node,
+        nominated=lenient.word(status.get("nominatedNodeName")),
         phase=lenient.word(status.get("phase")),
         ip=lenient.text(status.get("podIP")),
         labels={k: v for k, v in lenient.texts(metadata.get("labels")).items() if k.startswith(_KEPT_LABELS)},

@@ -81,6 +81,18 @@ def memory_about(memory: int, *, up: bool = False) -> str:
     return str(memory)
 
 
+def amount_text(resource: str, amount: int, *, up: bool = False) -> str:
+    """`amount` of a resource, for people: CPU in millicores, bytes, or a count; memory as `memory_about`.
+
+    `resource`: its name, or a quota's (`requests.cpu`, `limits.memory`).
+    """
+    kind = resource.removeprefix("requests.").removeprefix("limits.")
+    if kind == "cpu":
+        return cpu_text(amount)
+    in_bytes = kind in ("memory", "ephemeral-storage") or kind.startswith("hugepages-")
+    return memory_about(amount, up=up) if in_bytes else str(amount)
+
+
 def _as_text(quantity: object) -> str:
     """Clients may write a bare number; a float's repr is its shortest exact text."""
     if isinstance(quantity, bool) or not isinstance(quantity, str | int | float):

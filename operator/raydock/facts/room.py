@@ -79,18 +79,34 @@ class Room:
         )
 
 
-def room(resources: Any) -> Room:
+Amounts = Mapping[str, int]
+"""By resource name: CPU in millicores, everything else in bytes or whole units. Zeros are kept."""
+
+
+def amounts(resources: Any) -> dict[str, int]:
     """A Kubernetes resource list: `{"cpu": "500m", "memory": "1Gi", "nvidia.com/gpu": "1"}`."""
-    cpu_m = memory = 0
-    extended: dict[str, int] = {}
-    for name, value in lenient.mapping(resources).items():
-        if name == "cpu":
-            cpu_m = quantity.or_none(quantity.millicores, value)
-        elif name == "memory":
-            memory = quantity.or_none(quantity.count, value)
-        elif name not in _UNCOUNTED and not name.startswith("attachable-volumes-"):
-            extended[name] = quantity.or_none(quantity.count, value)
-    return Room(cpu_m, memory, {name: n for name, n in extended.items() if n} or _NO_DEVICES)
+    return {
+        name: quantity.or_none(quantity.millicores if name == "cpu" else quantity.count, value)
+        for name, value in lenient.mapping(resources).items()
+    }
+
+
+def room_of(asked: Amounts) -> Room:
+    """The part of `asked` that nodes are chosen by."""
+    extended = {
+        name: n
+        for name, n in asked.items()
+        if n
+        and name not in ("cpu", "memory")
+        and name not in _UNCOUNTED
+        and not name.startswith("attachable-volumes-")
+    }
+    return Room(asked.get("cpu", 0), asked.get("memory", 0), extended or _NO_DEVICES)
+
+
+def room(resources: Any) -> Room:
+    """As `amounts`, as room."""
+    return room_of(amounts(resources))
 
 
 def _sum(left: Mapping[str, int], right: Mapping[str, int], sign: int) -> Mapping[str, int]:

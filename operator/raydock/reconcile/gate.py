@@ -8,6 +8,7 @@ from raydock.capacity import agent
 from raydock.capacity.check import check
 from raydock.capacity.demand import Demand, PodShape
 from raydock.capacity.reservations import Admitted
+from raydock.capacity.seen import Growth
 from raydock.capacity.verdict import Verdict
 from raydock.facts.meta import meta
 from raydock.reconcile.deps import Key, Object, Store
@@ -36,13 +37,18 @@ class Gate:
         *,
         questions: Questions | None = None,
         agent_id: str = "",
+        growth: Growth | None = None,
     ) -> None:
-        """`questions`: to the agent, where that is the provider; without them everything is denied."""
+        """`questions`: to the agent, where that is the provider; without them everything is denied.
+
+        `growth`: nodes are added for pods that find none.
+        """
         self._provider = provider
         self._clock = clock
         self._seen = Surroundings(store)
         self._questions = questions
         self._agent_id = agent_id
+        self._growth = growth
         self._admitted = Admitted()
         self._granted = agent.Granted()
         self.waiting: set[Key] = set()
@@ -98,8 +104,7 @@ class Gate:
         if self._provider == "none":
             return Verdict(True, "none", message=UNCHECKED, requested=demand.shapes, checked_at=self._clock())
         if self._provider == "cluster":
-            seen = self._seen
-            return check(demand, seen.nodes(), seen.pods(), seen.reserved(self._admitted), self._clock())
+            return check(demand, self._seen.look(self._admitted), self._clock(), self._growth)
         if self._provider == "agent":
             raise AssertionError("an agent is asked, not counted")
         assert_never(self._provider)

@@ -1,12 +1,14 @@
 """What the gate counts: nodes, pods and promises, read from the store."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from raydock.capacity.reservations import Admitted, Reservation, reserved
+from raydock.capacity.rules import Rules
+from raydock.capacity.seen import Seen
 from raydock.facts.meta import meta
-from raydock.facts.node import Node
-from raydock.facts.pod import Pod
+from raydock.facts.namespace import LimitRange, PriorityClass, Quota
 from raydock.facts.raycluster import ray_cluster
 from raydock.facts.rayjob import ray_job
 from raydock.facts.rayservice import ray_service
@@ -44,13 +46,18 @@ class Surroundings:
         self._jobs = Parsed(ray_job)
         self._clusters = Parsed(ray_cluster)
 
-    def nodes(self) -> Sequence[Node]:
-        """Every node."""
-        return self._store.all("Node")
-
-    def pods(self) -> Sequence[Pod]:
-        """Every pod, of whoever."""
-        return self._store.all("Pod")
+    def look(self, admitted: Admitted) -> Seen:
+        """What there is now, and what is `admitted` beyond it."""
+        # Some exist in every cluster: none means that nobody looked.
+        classes = {found.name: found for found in self._store.all("PriorityClass")} or None
+        return Seen(
+            nodes=self._store.all("Node"),
+            pods=self._store.all("Pod"),
+            reserved=self.reserved(admitted),
+            clusters=self._clusters.of(self._ours("RayCluster")),
+            rules=self._rules(classes),
+            everywhere=Rules(classes=classes),
+        )
 
     def reserved(self, admitted: Admitted) -> list[Reservation]:
         """What our children still have to start, and what is promised beyond them."""
@@ -59,7 +66,21 @@ class Surroundings:
         clusters = self._clusters.of(self._ours("RayCluster"))
         # A job that grows writes to its RayCluster itself, so that one too ends a promise.
         children = [*(s.meta for s in services), *(j.meta for j in jobs), *(c.meta for c in clusters)]
-        return reserved(services, jobs, clusters, self.pods()) + admitted.reservations(children)
+        pods = self._store.all("Pod")
+        return reserved(services, jobs, clusters, pods) + admitted.reservations(children)
+
+    def _rules(self, classes: Mapping[str, PriorityClass] | None) -> dict[str, Rules]:
+        """By namespace, where there are any of its own."""
+        quotas: defaultdict[str, list[Quota]] = defaultdict(list)
+        for quota in self._store.all("ResourceQuota"):
+            quotas[quota.namespace].append(quota)
+        ranges: defaultdict[str, list[LimitRange]] = defaultdict(list)
+        for limits in self._store.all("LimitRange"):
+            ranges[limits.namespace].append(limits)
+        return {
+            namespace: Rules(quotas[namespace], ranges[namespace], classes)
+            for namespace in sorted({*quotas, *ranges})
+        }
 
     def _ours(self, kind: str) -> Iterable[Object]:
         return (obj for obj in self._store.all(kind) if _is_ours(obj))

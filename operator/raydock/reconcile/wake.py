@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from raydock.facts.meta import controller
+from raydock.facts.namespace import Quota
 from raydock.facts.pod import Pod
 from raydock.plan.meta import DEPLOYMENT_LABEL, JOB_LABEL
 from raydock.reconcile.deps import Key, Store
@@ -21,8 +22,12 @@ def keys(kind: str, new: Any, old: Any, store: Store, gate: Gate) -> set[Key]:
     match kind:
         case "Pod":
             return _of_pod(new, old) | (gate.waiting if _room_changed(new, old) else set())
-        case "Node":
+        case "Node" | "PriorityClass":
             return set(gate.waiting)
+        case "LimitRange":
+            return _waiting_in(obj.namespace, gate)
+        case "ResourceQuota":
+            return _waiting_in(obj.namespace, gate) if _leaves_more(new, old) else set()
         case "Gateway":
             return set(_all("InferenceEndpoint", None, store))
         case "RayCluster":
@@ -44,6 +49,23 @@ def _of_pod(new: Pod | None, old: Pod | None) -> set[Key]:
 def _room_changed(new: Pod | None, old: Pod | None) -> bool:
     """Whether room came free: a pod ended, went away or lost its node. A new pod never frees any."""
     return old is not None and old.takes_room and (new is None or not new.takes_room)
+
+
+def _leaves_more(new: Quota | None, old: Quota | None) -> bool:
+    """Whether a quota lets more in than before. Each pod that comes changes it too, and lets nobody in."""
+    if new is None or old is None:
+        return new is None
+    return any(hard - new.used.get(name, 0) > _left(old, name) for name, hard in new.hard.items()) or bool(
+        old.hard.keys() - new.hard.keys() or new.scopes != old.scopes
+    )
+
+
+def _left(quota: Quota, name: str) -> int:
+    return quota.hard[name] - quota.used.get(name, 0) if name in quota.hard else 0
+
+
+def _waiting_in(namespace: str, gate: Gate) -> set[Key]:
+    return {key for key in gate.waiting if key.namespace == namespace}
 
 
 def _of_cluster(obj: Any, store: Store) -> set[Key]:

@@ -10,6 +10,7 @@ from typing import Final
 import aiohttp
 import structlog
 
+from raydock.facts.namespace import limit_range, priority_class, quota
 from raydock.facts.node import node
 from raydock.facts.pod import pod
 from raydock.kube.client import Kube, connect
@@ -33,6 +34,14 @@ from raydock.runtime.settings import Settings
 from raydock.runtime.store import Change, Store, without_data
 from raydock.runtime.worker import Worker, note
 
+KEPT: Final = {
+    "Pod": pod,
+    "Node": node,
+    "ResourceQuota": quota,
+    "LimitRange": limit_range,
+    "PriorityClass": priority_class,
+}
+"""Kinds of which only facts are kept."""
 FINISH_S: Final = 10.0
 """For passes to end after SIGTERM: a third of the pod's grace period."""
 AGAIN_S: Final = 2.0
@@ -52,7 +61,7 @@ class Operator:
     def __init__(self, settings: Settings, kube: Kube, probe: Probe, to_agent: aiohttp.ClientSession) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.store = Store({"Pod": pod, "Node": node, "ControllerRevision": without_data})
+        self.store = Store({**KEPT, "ControllerRevision": without_data})
         self.queue = Queue[Key]()
         self.reports = Reports()
         self.gate = gate_of(settings.capacity, self.store, now, wake=self.queue.add, session=to_agent)

@@ -23,10 +23,19 @@ FILE_VARIABLE: Final = "RAYDOCK_SETTINGS"
 Port = Annotated[int, Ge(0), Le(65535)]
 
 
+_AS_WRITTEN: Final = ConfigDict(
+    frozen=True,
+    extra="forbid",
+    alias_generator=to_camel,
+    populate_by_name=True,
+    use_attribute_docstrings=True,
+)
+
+
 class Agent(BaseModel):
     """Whom the provider `agent` asks."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    model_config = _AS_WRITTEN
 
     url: str = ""
     """Base URL; `resources/feasibility/` is below it."""
@@ -39,28 +48,33 @@ class Agent(BaseModel):
 class Taint(BaseModel):
     """A taint of a node to come."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = _AS_WRITTEN
 
     key: str
+    """As in core/v1 Taint."""
     value: str = ""
+    """As in core/v1 Taint."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+    """As in core/v1 Taint."""
 
 
 class NodeShape(BaseModel):
     """A kind of node that the cluster's autoscaler can add."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = _AS_WRITTEN
 
     resources: dict[str, str]
     """What it leaves to our pods: allocatable, less what a DaemonSet's pods take; core/v1 quantities."""
     labels: dict[str, str] = {}
+    """What nodeSelectors and node affinity look at."""
     taints: tuple[Taint, ...] = ()
+    """What must be tolerated."""
 
 
 class Capacity(BaseModel):
     """Who says whether something fits."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    model_config = _AS_WRITTEN
 
     provider: Literal["cluster", "agent", "none"] = "cluster"
     """`cluster`: count the nodes' free room. `agent`: ask one over HTTP. `none`: let everything start."""
@@ -69,6 +83,7 @@ class Capacity(BaseModel):
     node_shapes: tuple[NodeShape, ...] = ()
     """What such nodes are like: what none of them could hold is not let start. Empty: like anything."""
     agent: Agent = Agent()
+    """Whom the provider `agent` asks."""
 
 
 class Settings(BaseSettings):

@@ -28,8 +28,8 @@ CHILDREN: Final = (
     "PodDisruptionBudget",
 )
 """Watched where they carry our label; KubeRay hands the labels on to its RayClusters."""
-SURROUNDINGS: Final = ("Gateway", "Pod", "Node")
-"""Everybody's: the gate counts all pods on all nodes."""
+SURROUNDINGS: Final = ("Gateway", "Pod", "Node", "ResourceQuota", "LimitRange", "PriorityClass")
+"""Everybody's: the gate counts all pods on all nodes, and what namespaces allow."""
 WATCHED: Final = (*OURS, *CHILDREN, *SURROUNDINGS)
 CHILD_SELECTOR: Final = "app.kubernetes.io/managed-by=raydock"
 

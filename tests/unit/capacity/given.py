@@ -7,6 +7,7 @@ from typing import Any
 from raydock.capacity.check import check
 from raydock.capacity.demand import Demand, Owner, PodShape
 from raydock.capacity.reservations import Reservation
+from raydock.capacity.seen import Seen
 from raydock.capacity.verdict import Verdict
 from raydock.facts.node import Node, Taint
 from raydock.facts.pod import Pod, pod
@@ -89,7 +90,7 @@ def promised(shape: PodShape, owner: Owner = ROSE, cluster: str = "") -> Reserva
 def asked(
     wanted: Demand, nodes: Iterable[Node], pods: Iterable[Pod] = (), reserved: Iterable[Reservation] = ()
 ) -> Verdict:
-    return check(wanted, nodes, pods, reserved, NOW)
+    return check(wanted, Seen(list(nodes), list(pods), list(reserved)), NOW)
 
 
 def used(placed: Iterable[tuple[str, PodShape, int]]) -> Mapping[str, Room]:

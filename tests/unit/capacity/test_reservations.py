@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydock.capacity.demand import WAIT_GCS_READY, Demand, Owner, shapes_of
+from raydock.capacity.demand import Demand, Owner, shapes_of
 from raydock.capacity.reservations import Admitted, Reservation, reserved
 from raydock.facts.meta import meta
 from raydock.facts.pod import Pod
@@ -229,7 +229,7 @@ def test_a_worker_pod_counts_at_least_kuberay_s_init_container() -> None:
     }
     of_head, of_worker = shapes_of(groups(spec), head_replica=Room(50))
     assert (of_head.requests, of_head.replica) == (Room(100, 1024 * MI), Room(50))
-    assert (of_worker.requests, of_worker.replica) == (Room(WAIT_GCS_READY.cpu_m, 1024 * MI), None)
+    assert (of_worker.requests, of_worker.replica) == (Room(200, 1024 * MI), None)
 
 
 def test_an_admission_is_kept_until_its_child_is_seen_as_it_was_applied() -> None:

@@ -63,7 +63,7 @@ def test_a_ray_cluster_is_read() -> None:
             },
         }
     )
-    assert [group.spec.requests for group in read.groups] == [Room(800), Room(2000)]
+    assert [group.spec.requests for group in read.groups] == [Room(800), Room(2000, 256 * 2**20)]
     assert read.groups[0].annotations == {"raydock.io/revision": "r1"}
     assert (read.state, read.head_ip, read.head_pod) == ("ready", "10.1.0.7", "iris-x-head")
     assert read.head_service == "iris-x-head-svc"

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raydock.facts.gateway import gateway
+from raydock.facts.namespace import limit_range, priority_class, quota
 from raydock.facts.node import node
 from raydock.facts.pod import pod
 from raydock.facts.raycluster import ray_cluster
@@ -16,7 +17,9 @@ from raydock.facts.rayjob import ray_job
 from raydock.facts.rayservice import ray_service
 from raydock.facts.route import http_route
 
-READERS = [pod, node, ray_service, ray_cluster, ray_job, http_route, gateway]
+READERS = [
+    pod, node, ray_service, ray_cluster, ray_job, http_route, gateway, quota, limit_range, priority_class,
+]  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -35,7 +38,8 @@ SPEC: dict[str, Any] = {
     "overhead": {"cpu": "1"},
     "resources": {"requests": {"cpu": "1"}},
     "affinity": {
-        "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [TERM]}}
+        "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [TERM]}},
+        "podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"podAffinityTerm": {}}]},
     },
 }
 CLUSTER = {
@@ -58,6 +62,12 @@ EVERYTHING: dict[str, Any] = {
         "taints": [{"key": "a", "effect": "NoSchedule"}],
         "listeners": [{"name": "l", "allowedRoutes": {"namespaces": {"from": "All", "selector": {}}}}],
         "rules": [{}],
+        "hard": {"requests.cpu": "1"},
+        "scopes": ["BestEffort"],
+        "scopeSelector": {
+            "matchExpressions": [{"scopeName": "PriorityClass", "operator": "In", "values": ["a"]}]
+        },
+        "limits": [{"type": "Container", "max": {"cpu": "1"}, "maxLimitRequestRatio": {"cpu": "2"}}],
     },
     "status": {
         "conditions": CONDITIONS,
@@ -73,6 +83,8 @@ EVERYTHING: dict[str, Any] = {
         "addresses": [{"value": "a"}],
         "listeners": [{"name": "l", "conditions": CONDITIONS}],
         "startTime": "2026-05-04T10:00:00Z",
+        "hard": {"pods": "4"},
+        "used": {"pods": "1"},
     },
 }
 
