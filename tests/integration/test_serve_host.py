@@ -85,8 +85,11 @@ def serve(where: Path) -> Iterator[RayServe]:
         yield started
 
 
-def args(where: Path, import_path: str = "users_app:app") -> dict[str, Any]:
-    return to_json(HostArgs("demo", "iris-v1", import_path, access_file=str(where / "access.json")))
+def args(where: Path, import_path: str = "users_app:app", *, startup_timeout_s: int = 600) -> dict[str, Any]:
+    access = str(where / "access.json")
+    return to_json(
+        HostArgs("demo", "iris-v1", import_path, startup_timeout_s=startup_timeout_s, access_file=access)
+    )
 
 
 def config(revision: str = "r1", **more: Any) -> dict[str, Any]:
@@ -273,3 +276,14 @@ def test_an_import_error_is_found_in_serves_message(running: RayServe, where: Pa
     assert found is not None
     assert found.reason == Reason.IMPORT_FAILED
     assert found.message.endswith("ModuleNotFoundError: No module named 'not_installed_here'")
+
+
+def test_an_app_that_never_becomes_healthy_takes_nobodys_place(running: RayServe, where: Path) -> None:
+    """Once it ran, requests would come and the version before would go."""
+    never = config(health_path="/not-there")
+    told = running.deploy(args(where, "users_app:app", startup_timeout_s=2), never)
+    assert told["status"] == "DEPLOY_FAILED"
+    found = failure.find("\n".join([told["message"], *told["deployments"].values()]))
+    assert found is not None
+    assert found.reason == Reason.UNHEALTHY
+    assert found.message.startswith("GET /not-there of the app did not answer 2xx within 2 s")

@@ -72,6 +72,8 @@ class Choice:
     @property
     def short(self) -> str:
         """What every way lacks."""
+        if len(self.refused) == 1:
+            return self.refused[0][1]
         return "; ".join(f"{option.way.value}: {why}" for option, why in self.refused)
 
     @property

@@ -169,10 +169,10 @@ class Front:
             return "starting"
         if self._config.health_path == READY_PATH:
             return "ready"
-        return "ready" if await _answers(target, self._config.health_path) else "unhealthy"
+        return "ready" if await answers(target, self._config.health_path) else "unhealthy"
 
 
-async def _answers(target: Target, path: str) -> bool:
+async def answers(target: Target, path: str) -> bool:
     """Whether the app answers GET `path` with 2xx, past keys and limits."""
     status = 0
 

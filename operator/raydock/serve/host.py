@@ -5,6 +5,7 @@ only then lets requests come (_private/replica.py, Replica.initialize). The app 
 `reconfigure`, so that its params are there when its code runs.
 """
 
+import asyncio
 import importlib.util
 import inspect
 import logging
@@ -28,14 +29,16 @@ from raydock.models.prepare import prepare
 from raydock.reasons import Reason
 from raydock.serve import graph
 from raydock.serve.auth import AccessFile
-from raydock.serve.front import Front, Target
+from raydock.serve.front import Front, Target, answers
 from raydock.serve.lifespan import Lifespan, StartFailed
 from raydock.serve.load import Loaded, build_app, is_builder, load
 from raydock.serve.metrics import Requests
 from raydock.wire import failure, paths
-from raydock.wire.host import INGRESS, HostArgs, HostConfig
+from raydock.wire.host import INGRESS, READY_PATH, HostArgs, HostConfig
 from raydock.wire.record import from_json, to_json
 
+HEALTH_PAUSE_S: Final = 0.5
+"""Between two looks at the app's health route while a replica starts."""
 MENTIONS_RAY: Final = re.compile(r"^\s*(?:import|from)\s+ray\b", re.MULTILINE)
 
 log = logging.getLogger(__name__)
@@ -86,7 +89,7 @@ class Host:
         config = from_json(HostConfig, user_config)
         if self._loaded is None:
             try:
-                self._loaded = await self._start(config.params)
+                self._loaded = await self._start(config)
             except LoadFailed as exc:
                 log.error("%s: %s", exc.reason, exc.message)  # noqa: TRY400 - the traceback is in the message
                 raise RuntimeError(failure.line(exc.failure())) from None
@@ -111,8 +114,8 @@ class Host:
         if self._loaded is not None:
             await graph.end(self._loaded.owner)
 
-    async def _start(self, params: Mapping[str, Any]) -> Loaded:
-        args = self._args
+    async def _start(self, config: HostConfig) -> Loaded:
+        args, params = self._args, config.params
         await run_in_threadpool(_provide_model, args)
         loaded = await load(load_attribute(args.import_path), args.import_path, params, *self._ingress)
         _show_params(loaded.app, params)
@@ -127,7 +130,9 @@ class Host:
         except Exception as exc:
             said = f"reconfigure(params) raised an error:\n{cut_traceback(exc)}"
             raise LoadFailed(Reason.MODEL_LOAD_FAILED, said) from exc
-        self._front.open(Target(loaded.app, self._lifespan.state))
+        target = Target(loaded.app, self._lifespan.state)
+        await _healthy(target, config.health_path, args.startup_timeout_s)
+        self._front.open(target)
         return loaded
 
     async def _with_params(self, loaded: Loaded, config: HostConfig) -> HostConfig:
@@ -141,6 +146,20 @@ class Host:
         _show_params(loaded.app, config.params)
         self._front.message = ""
         return config
+
+
+async def _healthy(target: Target, path: str, limit_s: int) -> None:
+    """Wait for the app's own health route: once this replica runs, requests come and an older one goes.
+
+    Raises LoadFailed after `limit_s` seconds.
+    """
+    try:
+        async with asyncio.timeout(limit_s):
+            while path != READY_PATH and not await answers(target, path):
+                await asyncio.sleep(HEALTH_PAUSE_S)  # noqa: TID251 - nothing tells when the app has become healthy
+    except TimeoutError:
+        said = f"GET {path} of the app did not answer 2xx within {limit_s} s (health.startupTimeoutSeconds)"
+        raise LoadFailed(Reason.UNHEALTHY, said) from None
 
 
 def _ingress_arguments(host: HostArgs) -> tuple[tuple[Any, ...], dict[str, Any]]:

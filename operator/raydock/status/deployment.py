@@ -1,5 +1,6 @@
 """What a Deployment may claim."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -114,6 +115,9 @@ def _suspended() -> list[Condition]:
 
 def _conditions(o: Observed, choice: Choice, room: Capacity | None) -> list[Condition]:
     verdict = None if choice.only_leaves_node else choice.verdict
+    if verdict is not None and choice.denied:
+        serves = "; the older version serves on" if o.answers else ""
+        verdict = replace(verdict, message=f"{choice.short}{serves}")
     parts = [
         capacity_available(room, verdict, admitted=o.seen.child is not None),
         _cluster_ready(o),
@@ -166,9 +170,6 @@ def _wanted_serves(o: Observed, choice: Choice) -> Condition | None:
     if o.current or not o.answers or o.marks is None:
         return None
     found = o.trouble
-    if choice.denied:
-        told = f"{choice.short}; the older version serves on"
-        return condition(kind, False, choice.denied.reason, told)
     if o.late:
         return condition(kind, False, Reason.PROGRESS_DEADLINE_EXCEEDED, late_text(o))
     if found:
