@@ -9,7 +9,7 @@ from raydock.capacity.demand import Demand, PodShape, Way
 from raydock.capacity.explain import pods_text, why_not
 from raydock.capacity.nodes import FreeNode, free_nodes, takers
 from raydock.capacity.pack import Placement, feasible, pack
-from raydock.capacity.rules import Refusal
+from raydock.capacity.rules import NO_RULES, Refusal
 from raydock.capacity.seen import Growth, Seen
 from raydock.capacity.verdict import Verdict
 from raydock.facts.pod import Pod
@@ -28,7 +28,9 @@ def check(demand: Demand, seen: Seen, checked_at: datetime, growth: Growth | Non
     Nodes where one would fit but for other reserved pods are given to nobody until that is settled.
     With `growth`, a demand that takes nothing away may start without room, where new nodes could hold it.
     """
-    rules = seen.rules_of(demand.owner.namespace)
+    # Replicas that come into running pods are no pods: a namespace's rules have been kept by those.
+    inside = demand.way == "surge" and all(shape.template is None for shape in demand.shapes)
+    rules = NO_RULES if inside else seen.rules_of(demand.owner.namespace)
     shapes = [rules.filled_in(shape) for shape in demand.shapes]
     free = free_nodes(seen.nodes, (pod for pod in seen.pods if not _is_own_pod(pod, demand)))
     others = [seen.filled_in(entry) for entry in seen.reserved if not entry.belongs_to(demand)]

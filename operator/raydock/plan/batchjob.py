@@ -89,11 +89,11 @@ def demand(cr: BatchJob, seen: Seen, defaults: Defaults) -> Demand | None:
     current = seen.current(cr)
     if current is None:
         shapes = shapes_of(groups(ray_cluster(cr, kept, defaults)), each)
-        return Demand(owner, shapes, "job", replicas=first_pods(cr) + 1)
+        return Demand(owner, shapes, "job", replicas=first_pods(cr) + 1, each=each)
     if _growth(cr, seen) <= 0:
         return None
     more = (s for s in shapes_of(groups(_with_workers(seen, 1))) if s.name == WORKER_GROUP)
-    return Demand(owner, tuple(more), "scale", replicas=1)
+    return Demand(owner, tuple(more), "scale", replicas=1, each=each)
 
 
 def next_step(cr: BatchJob, seen: Seen, verdict: Verdict | None, now: datetime, defaults: Defaults) -> Step:

@@ -114,8 +114,8 @@ class Gate:
         if self._questions is None:
             return agent.not_configured(demand, NOBODY, self._clock())
         self.waiting.add(key)  # for an answer; questions of objects that wait for nothing are not put
-        uid = demand.owner.uid
-        said = await self._questions.said(key, uid, agent.question(demand, self._agent_id))
+        uid, question = demand.owner.uid, agent.question(demand, self._agent_id)
+        said = await self._questions.said(key, uid, question)
         # From here on without an await.
         if said.answer is None:
             if said.wrong:
@@ -128,7 +128,7 @@ class Gate:
         starting = self._granted.starting(demand, self._seen.reserved(self._admitted), said.asked_at, now)
         crowd = agent.crowded(demand, said.answer, starting)
         if crowd:
-            self._questions.again(uid, HELD_BACK_S)
+            self._questions.again(uid, question, HELD_BACK_S)
             return agent.held_back(demand, crowd, said.at)
         self._questions.drop(uid)
         self._granted.remember(demand, verdict, now)

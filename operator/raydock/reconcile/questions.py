@@ -57,7 +57,7 @@ class Said:
 class _Open:
     """A question that was not yet answered with a yes that somebody used."""
 
-    uid: str
+    place: tuple[str, str]
     key: Key
     question: Question
     said: Said | None = None
@@ -70,28 +70,30 @@ class _Open:
 
 
 class Questions:
-    """All open questions, by the uid of the object that asks. `run` puts them."""
+    """All open questions, one for each phase of an object that asks. `run` puts them."""
 
     def __init__(self, ask: Ask, wake: Callable[[Key], None], clock: Callable[[], datetime]) -> None:
         """`wake`: has an object looked at again."""
         self._ask = ask
         self._wake = wake
         self._clock = clock
-        self._open: dict[str, _Open] = {}
+        self._open: dict[tuple[str, str], _Open] = {}
+        """By uid and phase: an object may ask for one way after the other in the same pass."""
         self._due: asyncio.Queue[_Open] = asyncio.Queue()
         self._patient = 0
 
     async def said(self, key: Key, uid: str, question: Question) -> Said:
         """The newest answer. Raises Waiting while there is none; when it comes, it wakes `key`."""
-        one = self._open.get(uid)
+        place = _place(uid, question)
+        one = self._open.get(place)
         if one is None or one.question != question:
-            self.drop(uid)
-            one = self._open[uid] = _Open(uid, key, question)
+            self._drop(place)
+            one = self._open[place] = _Open(place, key, question)
             self._due.put_nowait(one)
         elif one.said is not None and _allows(one.said) and self._age_s(one.said) > FRESH_S:
             one.said = None
             one.came.clear()
-            self.again(uid, 0.0)
+            self._put_later(one, 0.0)
         if one.said is None:
             await self._wait_for(one)
         if one.said is None:
@@ -99,25 +101,31 @@ class Questions:
             raise Waiting(Reason.PENDING, told, look_again_s=LOOK_AGAIN_S)
         return one.said
 
-    def again(self, uid: str, after_s: float) -> None:
-        """Put the question again in `after_s` seconds; what was said stands until then."""
-        one = self._open.get(uid)
-        if one is None:
-            return
+    def again(self, uid: str, question: Question, after_s: float) -> None:
+        """Put an open question again in `after_s` seconds; what was said stands until then."""
+        one = self._open.get(_place(uid, question))
+        if one is not None:
+            self._put_later(one, after_s)
+
+    def drop(self, uid: str) -> None:
+        """An answer was used, or the object wants none any more."""
+        for place in [place for place in self._open if place[0] == uid]:
+            self._drop(place)
+
+    def drop_named(self, key: Key) -> None:
+        """As `drop`, for an object of which only the name is left."""
+        for place in [place for place, one in self._open.items() if one.key == key]:
+            self._drop(place)
+
+    def _put_later(self, one: _Open, after_s: float) -> None:
         if one.timer is not None:
             one.timer.cancel()
         one.timer = asyncio.get_running_loop().call_later(after_s, self._due.put_nowait, one)
 
-    def drop(self, uid: str) -> None:
-        """The answer was used, or nobody wants one any more."""
-        one = self._open.pop(uid, None)
+    def _drop(self, place: tuple[str, str]) -> None:
+        one = self._open.pop(place, None)
         if one is not None and one.timer is not None:
             one.timer.cancel()
-
-    def drop_named(self, key: Key) -> None:
-        """As `drop`, for an object of which only the name is left."""
-        for uid in [uid for uid, one in self._open.items() if one.key == key]:
-            self.drop(uid)
 
     async def run(self, wanted: Callable[[Key], bool]) -> None:
         """Put the questions that are due, until cancelled. `wanted`: whether somebody still waits for one."""
@@ -128,13 +136,13 @@ class Questions:
     async def _work(self, wanted: Callable[[Key], bool]) -> None:
         while True:
             one = await self._due.get()
-            if self._open.get(one.uid) is not one:
+            if self._open.get(one.place) is not one:
                 continue
             if not wanted(one.key):
-                self.drop(one.uid)
+                self._drop(one.place)
                 continue
             said = await self._put(one.question)
-            if self._open.get(one.uid) is one:  # not asked something else, or nothing, meanwhile
+            if self._open.get(one.place) is one:  # not asked something else, or nothing, meanwhile
                 self._take(one, said)
 
     async def _put(self, question: Question) -> Said:
@@ -153,7 +161,7 @@ class Questions:
         one.came.set()
         if not _allows(said):
             one.times += 1
-            self.again(one.uid, _pause_s(said, one.times))
+            self._put_later(one, _pause_s(said, one.times))
         if (changed or _allows(said)) and not one.waited_for:
             self._wake(one.key)
 
@@ -173,6 +181,10 @@ class Questions:
 
     def _age_s(self, said: Said) -> float:
         return (self._clock() - said.at).total_seconds()
+
+
+def _place(uid: str, question: Question) -> tuple[str, str]:
+    return uid, question.metadata.get("phase", "")
 
 
 def _allows(said: Said) -> bool:

@@ -3,15 +3,22 @@
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import aiohttp
 
+from raydock.capacity.seen import Growth
+from raydock.facts.node import Node, Taint
+from raydock.facts.room import room
 from raydock.reconcile.deps import Key, Store
 from raydock.reconcile.gate import Gate
 from raydock.reconcile.questions import Questions
 from raydock.remote.capacity_agent import CapacityAgent, Credentials
 from raydock.runtime.settings import Agent, Capacity
 from raydock.wire.capacity import Answer, Question
+
+PODS_A_NODE: Final = 110
+"""The kubelet's default; a pod needs one place."""
 
 
 def gate_of(
@@ -30,7 +37,35 @@ def gate_of(
         return await agent.ask(question)
 
     questions = Questions(ask, wake, clock) if settings.provider == "agent" else None
-    return Gate(settings.provider, store, clock, questions=questions, agent_id=settings.agent.id)
+    return Gate(
+        settings.provider,
+        store,
+        clock,
+        questions=questions,
+        agent_id=settings.agent.id,
+        growth=growth(settings),
+    )
+
+
+def growth(settings: Capacity) -> Growth | None:
+    """The nodes that the cluster adds by itself; None where it adds none."""
+    if not settings.autoscaler:
+        return None
+    return Growth(
+        tuple(
+            Node(
+                name=f"new node {number}",
+                uid="",
+                allocatable=room(shape.resources),
+                pods=PODS_A_NODE,
+                labels=shape.labels,
+                taints=tuple(Taint(taint.key, taint.value, taint.effect) for taint in shape.taints),
+                unschedulable=False,
+                ready=True,
+            )
+            for number, shape in enumerate(settings.node_shapes, start=1)
+        )
+    )
 
 
 def credentials(settings: Agent) -> Credentials:

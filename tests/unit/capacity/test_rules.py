@@ -349,6 +349,13 @@ def test_a_pod_of_which_only_its_requests_are_known_is_under_quota() -> None:
     assert asked(bare, Rules([a_quota({"pods": "0"}, scopes=["BestEffort"])])).allowed
 
 
+def test_a_replica_that_comes_into_a_running_pod_is_no_pod_to_a_quota() -> None:
+    beside = Demand(IRIS, (PodShape("replica", room(2, 1), replica=room(2, 1)),), "surge")
+    full = Rules([a_quota({"pods": "1"}, {"pods": "1"})])
+    assert asked(beside, full).allowed
+    assert not asked(wanted(cluster(), way="surge"), full).allowed
+
+
 def test_room_that_the_scheduler_makes_for_others_is_theirs() -> None:
     pushing = a_pod("", room(60, 1), phase="Pending")
     nominated = replace(pushing, nominated="n1")

@@ -241,6 +241,21 @@ def test_an_edit_is_another_question() -> None:
     run(answers(YES, NO, after_s=5), test)
 
 
+def test_one_way_after_the_other_in_every_pass_are_two_questions_and_no_more() -> None:
+    async def both(rig: Rig) -> list[str]:
+        told = [await rig.told(demand(way=way)) for way in ("surge", "bluegreen")]
+        return ["waits" if isinstance(one, str) else str(one.allowed) for one in told]
+
+    async def test(rig: Rig) -> None:
+        assert await both(rig) == ["waits", "waits"]
+        await pass_time(2)
+        for _ in range(3):
+            assert await both(rig) == ["False", "False"]
+        assert [question.metadata["phase"] for _, question in rig.asked] == ["surge", "bluegreen"]
+
+    run(answers(NO, after_s=2.5), test)
+
+
 def test_a_demand_that_was_admitted_is_not_asked_for_again() -> None:
     async def test(rig: Rig) -> None:
         first = await rig.gate.ask(demand())
