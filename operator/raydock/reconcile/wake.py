@@ -5,6 +5,7 @@ from typing import Any
 
 from raydock.facts.meta import controller
 from raydock.facts.namespace import Quota
+from raydock.facts.node import Node
 from raydock.facts.pod import Pod
 from raydock.plan.meta import DEPLOYMENT_LABEL, JOB_LABEL
 from raydock.reconcile.deps import Key, Store
@@ -22,7 +23,9 @@ def keys(kind: str, new: Any, old: Any, store: Store, gate: Gate) -> set[Key]:
     match kind:
         case "Pod":
             return _of_pod(new, old) | (gate.waiting if _room_changed(new, old) else set())
-        case "Node" | "PriorityClass":
+        case "Node":
+            return set(gate.waiting) | _of_cordon(new, old, store)
+        case "PriorityClass":
             return set(gate.waiting)
         case "LimitRange":
             return _waiting_in(obj.namespace, gate)
@@ -66,6 +69,18 @@ def _left(quota: Quota, name: str) -> int:
 
 def _waiting_in(namespace: str, gate: Gate) -> set[Key]:
     return {key for key in gate.waiting if key.namespace == namespace}
+
+
+def _of_cordon(new: Node | None, old: Node | None, store: Store) -> set[Key]:
+    """Deployments whose pods must leave a node that was cordoned."""
+    if new is None or not new.unschedulable or (old is not None and old.unschedulable):
+        return set()
+    there = (pod for pod in store.all("Pod") if pod.node == new.name)
+    return {
+        Key("Deployment", pod.namespace, pod.labels[DEPLOYMENT_LABEL])
+        for pod in there
+        if DEPLOYMENT_LABEL in pod.labels
+    }
 
 
 def _of_cluster(obj: Any, store: Store) -> set[Key]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from raydock.facts.node import node
+from raydock.facts.pod import pod
 from raydock.reconcile.deps import Key
 from raydock.reconcile.gate import Gate
 from raydock.reconcile.wake import keys
@@ -54,7 +56,9 @@ RAY_JOB = obj("RayJob", "from-iris-1", owner=("BatchJob", "from-iris"))
 
 @pytest.fixture
 def store() -> Store:
-    made = Store({})
+    made = Store({"Pod": pod})
+    here = {"name": "iris-head", "namespace": "demo", "uid": "p", "labels": LABELLED}
+    made.put("Pod", {"metadata": here, "spec": {"nodeName": "n1"}})
     for each in (
         IRIS,
         ROSE,
@@ -87,6 +91,8 @@ TOLD = {"InferenceEndpoint/to-iris", "InferenceEndpoint/was-iris"}
 WAITING = {"Deployment/waits"}
 BOUND = head()
 LABELLED = {"raydock.io/deployment": "iris"}
+N1 = node({"metadata": {"name": "n1", "uid": "n1"}})
+CORDONED = replace(N1, unschedulable=True)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +152,10 @@ LABELLED = {"raydock.io/deployment": "iris"}
             {"InferenceEndpoint/to-iris", "InferenceEndpoint/to-rose", "InferenceEndpoint/was-iris"},
             id="Gateway",
         ),
-        pytest.param("Node", object(), None, WAITING, id="node"),
+        pytest.param("Node", N1, None, WAITING, id="node"),
+        pytest.param("Node", None, N1, WAITING, id="a node that went"),
+        pytest.param("Node", CORDONED, N1, WAITING | {"Deployment/iris"}, id="a cordon moves pods"),
+        pytest.param("Node", CORDONED, CORDONED, WAITING, id="a cordon moves them once"),
         pytest.param("Pod", BOUND, None, set(), id="a new pod frees no room"),
         pytest.param("Pod", None, BOUND, WAITING, id="a pod that went frees room"),
     ],
