@@ -29,7 +29,7 @@ CRD = Kind(
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
 GATEWAY_CRDS = ("gatewayclasses", "gateways", "httproutes")
 KUBERAY_CRDS = ("rayclusters", "rayjobs", "rayservices")
-LEFT_ALONE = ("Node", "TokenReview", "Event", "ServiceAccount")
+LEFT_ALONE = ("Node", "TokenReview", "Event", "ServiceAccount", "PriorityClass")
 """Not removed after a test; nodes are, but not by namespace."""
 
 _numbers = itertools.count(1)

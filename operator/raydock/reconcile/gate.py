@@ -7,6 +7,7 @@ from typing import Final, Literal, assert_never
 from raydock.capacity import agent
 from raydock.capacity.check import check
 from raydock.capacity.demand import Demand, PodShape
+from raydock.capacity.dry_run import dry_run
 from raydock.capacity.reservations import Admitted
 from raydock.capacity.seen import Growth
 from raydock.capacity.verdict import Verdict
@@ -14,6 +15,7 @@ from raydock.facts.meta import meta
 from raydock.reconcile.deps import Key, Object, Store
 from raydock.reconcile.questions import Questions
 from raydock.reconcile.surroundings import Surroundings
+from raydock.wire.capacity import Answer, Question
 
 Provider = Literal["cluster", "agent", "none"]
 UNCHECKED: Final = "capacity.provider is none: nothing was checked"
@@ -71,6 +73,18 @@ class Gate:
             self.waiting.add(key)
             self._admitted.release(demand.owner.uid)
         return verdict
+
+    async def feasible(self, question: Question, namespace: str) -> Answer:
+        """Whether somebody else's pods would fit in `namespace` now; nothing is reserved for them."""
+        if self._provider == "none":
+            return Answer(True, messages=(UNCHECKED,), feasible_replicas=question.replicas)
+        if self._provider == "cluster":
+            return dry_run(question, namespace, self._seen.look(self._admitted), self._clock(), self._growth)
+        if self._provider == "agent":
+            return (
+                await self._questions.once(question) if self._questions else Answer(False, messages=(NOBODY,))
+            )
+        assert_never(self._provider)
 
     async def run(self) -> None:
         """Put questions to the agent, where there is one, until cancelled."""

@@ -81,6 +81,7 @@ class Questions:
         """By uid and phase: an object may ask for one way after the other in the same pass."""
         self._due: asyncio.Queue[_Open] = asyncio.Queue()
         self._patient = 0
+        self._once = asyncio.Semaphore(AT_ONCE)
 
     async def said(self, key: Key, uid: str, question: Question) -> Said:
         """The newest answer. Raises Waiting while there is none; when it comes, it wakes `key`."""
@@ -100,6 +101,15 @@ class Questions:
             told = "the capacity agent was asked and has not answered yet"
             raise Waiting(Reason.PENDING, told, look_again_s=LOOK_AGAIN_S)
         return one.said
+
+    async def once(self, question: Question) -> Answer:
+        """The agent's answer to a question that is put once; a denial that says why when there is none."""
+        async with self._once:
+            said = await self._put(question)
+        if said.answer is not None:
+            return said.answer
+        why = said.wrong or f"agent unreachable ({said.error})"
+        return Answer(False, messages=(f"capacity check failed: {why}",))
 
     def again(self, uid: str, question: Question, after_s: float) -> None:
         """Put an open question again in `after_s` seconds; what was said stands until then."""

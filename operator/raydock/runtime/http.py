@@ -1,4 +1,4 @@
-"""The operator's HTTP: metrics, probes, and the progress reports of batch drivers."""
+"""The operator's HTTP: metrics, probes, the progress reports of batch drivers, the gate for other tools."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +14,8 @@ from raydock.kube.tokens import Caller
 from raydock.plan.meta import JOB_UID_LABEL
 from raydock.reconcile.deps import Key
 from raydock.reconcile.reports import Reports
+from raydock.runtime.feasibility import PATH as FEASIBILITY
+from raydock.runtime.feasibility import Feasibility
 from raydock.runtime.metrics import Metrics
 from raydock.runtime.queue import Queue
 from raydock.runtime.store import Store
@@ -55,6 +57,7 @@ class Http:
         metrics: Metrics,
         leading: Callable[[], bool],
         ready: Callable[[], tuple[bool, str]],
+        feasibility: Feasibility,
     ) -> None:
         """`ready`: whether this replica does its part, and a line for people."""
         self._kube = kube
@@ -64,6 +67,7 @@ class Http:
         self._metrics = metrics
         self._leading = leading
         self._ready = ready
+        self._feasibility = feasibility
 
     def app(self) -> web.Application:
         """The aiohttp application."""
@@ -74,6 +78,7 @@ class Http:
                 web.get("/livez", self._get_livez),
                 web.get("/readyz", self._get_readyz),
                 web.post(PROGRESS_PATH, self._post_progress),
+                web.post(FEASIBILITY, self._feasibility.post),
             ]
         )
         return app

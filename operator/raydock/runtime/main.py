@@ -25,6 +25,7 @@ from raydock.remote.capacity_agent import agent_session
 from raydock.remote.health import Probe, probing
 from raydock.runtime import log, watch
 from raydock.runtime.capacity import gate_of
+from raydock.runtime.feasibility import Feasibility
 from raydock.runtime.http import Http, serving
 from raydock.runtime.leader import Leadership
 from raydock.runtime.metrics import Metrics
@@ -61,6 +62,8 @@ class Operator:
     def __init__(self, settings: Settings, kube: Kube, probe: Probe, to_agent: aiohttp.ClientSession) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self.filled = asyncio.Event()
+        """Set once the store knew the whole cluster."""
         self.store = Store({**KEPT, "ControllerRevision": without_data})
         self.queue = Queue[Key]()
         self.reports = Reports()
@@ -88,11 +91,10 @@ class Operator:
             metrics=self.metrics,
             leading=self.leadership.may_write,
             ready=self.ready,
+            feasibility=Feasibility(kube, self.gate, self.filled.is_set, settings.watch_namespaces),
         )
         self.port = 0
         """Where HTTP is served."""
-        self.filled = asyncio.Event()
-        """Set once the store knew the whole cluster."""
 
     def told(self, kind: str, change: Change) -> None:
         """An event changed the store: the leader looks at what depends on it."""
