@@ -122,8 +122,8 @@ def failed(demand: Demand, error: str, at: datetime) -> Verdict:
     return _no(demand, f"capacity check failed: agent unreachable ({error}); it is asked again", at)
 
 
-def not_configured(demand: Demand, message: str, at: datetime) -> Verdict:
-    """The verdict when there is nobody to ask."""
+def not_asked(demand: Demand, message: str, at: datetime) -> Verdict:
+    """The verdict when there is nobody to ask, or no answer yet."""
     return _no(demand, f"capacity check failed: {message}", at)
 
 

@@ -11,6 +11,7 @@ from raydock.capacity.dry_run import dry_run
 from raydock.capacity.reservations import Admitted
 from raydock.capacity.seen import Growth
 from raydock.capacity.verdict import Verdict
+from raydock.errors import Waiting
 from raydock.facts.meta import meta
 from raydock.reconcile.deps import Key, Object, Store
 from raydock.reconcile.questions import Questions
@@ -126,14 +127,20 @@ class Gate:
     async def _agreed(self, key: Key, demand: Demand) -> Verdict:
         """The agent's word on `demand`, and no doubt about it."""
         if self._questions is None:
-            return agent.not_configured(demand, NOBODY, self._clock())
+            return agent.not_asked(demand, NOBODY, self._clock())
         self.waiting.add(key)  # for an answer; questions of objects that wait for nothing are not put
         uid, question = demand.owner.uid, agent.question(demand, self._agent_id)
-        said = await self._questions.said(key, uid, question)
+        try:
+            said = await self._questions.said(key, uid, question)
+        except Waiting as stop:
+            if demand.owner.kind != "BatchJob" or demand.way != "scale":
+                raise
+            # A running job goes on as it is: its pass must not end before its progress is told.
+            return agent.not_asked(demand, stop.message, self._clock())
         # From here on without an await.
         if said.answer is None:
             if said.wrong:
-                return agent.not_configured(demand, said.wrong, said.at)
+                return agent.not_asked(demand, said.wrong, said.at)
             return agent.failed(demand, said.error, said.at)
         verdict = agent.answered(demand, said.answer, said.at)
         if not verdict.allowed:

@@ -110,7 +110,7 @@ def _where(cr: BatchJob, seen: Seen, verdict: Verdict | None) -> tuple[JobState,
     job = seen.current(cr)
     if job is None:
         if verdict is not None and not verdict.allowed:
-            return JobState.QUEUED, Reason.INSUFFICIENT, verdict.message
+            return JobState.QUEUED, verdict.reason, verdict.message
         if seen.kept and seen.kept.failures:
             return JobState.STARTING, Reason.RETRYING, f"attempt {seen.kept.attempt} starts"
         return JobState.PENDING, Reason.PENDING, "the job is being prepared"

@@ -229,6 +229,21 @@ def test_passes_beyond_the_patient_ones_do_not_wait_at_all() -> None:
     run(answers(NO, after_s=5), test)
 
 
+def test_a_running_job_does_not_wait_to_be_told_about_one_more_worker() -> None:
+    async def test(rig: Rig) -> None:
+        owner = Owner("BatchJob", "demo", "job", "job-uid")
+        more = Demand(owner, (PodShape("worker", Room(1000)),), "scale")
+        first = await rig.told(more)
+        assert isinstance(first, Verdict)
+        assert (first.allowed, "not answered yet" in first.message) == (False, True)
+        await pass_time(5)
+        second = await rig.told(more)
+        assert isinstance(second, Verdict)
+        assert second.allowed
+
+    run(answers(YES, after_s=5), test)
+
+
 def test_an_edit_is_another_question() -> None:
     async def test(rig: Rig) -> None:
         assert isinstance(await rig.told(demand(cpu_m=1000)), str)
