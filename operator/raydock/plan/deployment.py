@@ -126,9 +126,11 @@ def _kept(o: Observed, defaults: Defaults) -> Manifest | None:
     if noted is None or child is None or noted.revision.whole != o.wanted.whole:
         return None
     replicas = min(o.cr.spec.replicas, noted.replicas)
-    cluster = _same(o, noted, child.cluster_config, defaults)
     config = serve_config_v2(o.cr, noted.revision.whole, replicas, defaults, child.serve_config)
-    return ray_service(o.cr, noted, cluster, config, defaults)
+    as_it_is = ray_service(o.cr, noted, child.cluster_config, config, defaults)
+    if holds(o.seen.child_object, as_it_is):
+        return as_it_is
+    return ray_service(o.cr, noted, _same(o, noted, child.cluster_config, defaults), config, defaults)
 
 
 def _same(o: Observed, noted: Marks, live: Mapping[str, Any], defaults: Defaults) -> Mapping[str, Any]:

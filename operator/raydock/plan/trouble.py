@@ -1,5 +1,6 @@
 """What is wrong with pods and Serve applications, in one reason and one sentence that says what to do."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,6 +11,10 @@ from raydock.wire import failure
 
 PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 CONFIG = {"CreateContainerConfigError", "CreateContainerError"}
+PROCESS_ENDED = re.compile(r"\bActor(?:Died|Unavailable)Error\b")
+"""Ray's words for a replica that ended without an exception of its own."""
+SERVE_MAX = 1024
+"""Characters of Ray Serve's words that are kept behind our own."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,20 @@ def of_application(application: Application | None) -> Trouble | None:
     said = "\n".join([application.message, *(d.message for d in application.deployments.values())])
     marked = failure.find(said)
     if marked:
-        return Trouble(_reason(marked.reason), marked.message, final=application.status == "DEPLOY_FAILED")
+        return Trouble(_reason(marked.reason), marked.message, final=_failed(application))
+    if PROCESS_ENDED.search(said):
+        told = (
+            "the process of a replica ended while it started: see its pod's log; if it ran out of memory, "
+            "raise resources.limits.memory. Ray Serve says:\n"
+        )
+        return Trouble(Reason.CRASH_LOOP, told + said.strip()[-SERVE_MAX:], final=_failed(application))
     if application.status == "UNHEALTHY":
         return Trouble(Reason.UNHEALTHY, said.strip()[-failure.MESSAGE_MAX :])
     return Trouble(Reason.IMPORT_FAILED, said.strip()[-failure.MESSAGE_MAX :], final=True)
+
+
+def _failed(application: Application) -> bool:
+    return application.status == "DEPLOY_FAILED"
 
 
 def _reason(word: str) -> Reason:

@@ -121,6 +121,14 @@ def test_trouble_of_an_application(application: Application | None, wanted: Trou
     assert of_application(application) == wanted
 
 
+@pytest.mark.parametrize("word", ["ActorDiedError", "ActorUnavailableError"])
+def test_a_process_that_ended_is_no_import_error(word: str) -> None:
+    found = of_application(app("DEPLOY_FAILED", f"failed to start 3 times in a row. Error:\n{word}: x"))
+    assert found is not None
+    assert (found.reason, found.final) == (Reason.CRASH_LOOP, True)
+    assert found.message.endswith(f"{word}: x")
+
+
 def test_a_long_traceback_keeps_its_end() -> None:
     found = of_application(app("DEPLOY_FAILED", "x" * 9000 + "ValueError: y"))
     assert found is not None
