@@ -1,10 +1,11 @@
 """Placing pods on nodes, all at once.
 
-A yes always comes with a placement, so it is never wrong. First-fit-decreasing alone may miss a placement
-that exists; up to EXACT_PODS pods, and for any number of pods of one shape, a no is never wrong either.
+A yes always comes with a placement, so it is never wrong. Up to EXACT_PODS pods, and for any number of pods
+of one shape, a no is never wrong either. More pods of several shapes are tried in five orders of pods and
+nodes; a placement that none of them finds is missed, and the demand waits although it would fit.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,12 @@ from raydock.facts.room import Room
 
 EXACT_PODS: Final = 6
 """Up to so many pods are searched exhaustively: at most 5^6 tries on any number of nodes (`_search`)."""
+
+
+_Size = Callable[[Room, Room], float]
+"""How large a request is, beside the largest node."""
+_Order = Callable[[Room, Room], float]
+"""Which node comes first, by its free room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +50,15 @@ class Placement:
 def pack(shapes: Iterable[PodShape], nodes: Sequence[FreeNode]) -> Placement:
     """A node for each pod of `shapes`, where there is one."""
     wanted = [shape for shape in shapes if shape.count > 0]
-    found = _first_fit_decreasing(wanted, nodes)
-    if found.complete or len(wanted) < 2 or sum(shape.count for shape in wanted) > EXACT_PODS:
+    found = _decreasing(wanted, nodes, _by_share)
+    if found.complete or len(wanted) < 2:
         return found
-    return _exhaustive(wanted, nodes) or found
+    if sum(shape.count for shape in wanted) <= EXACT_PODS:
+        return _exhaustive(wanted, nodes) or found
+    if len(wanted) * len(nodes) <= _OTHERS_UP_TO:
+        others = (_decreasing(wanted, nodes, size, order) for size, order in _OTHER_WAYS)
+        return next((other for other in others if other.complete), found)
+    return found
 
 
 def feasible(shape: PodShape, nodes: Sequence[FreeNode]) -> int:
@@ -77,15 +89,23 @@ def _fit(shape: PodShape, free: Room, pods: int) -> int:
     return shape.requests.times_in(free, most=max(0, pods))
 
 
-def _first_fit_decreasing(shapes: Sequence[PodShape], nodes: Sequence[FreeNode]) -> Placement:
-    """Shapes with the fewest nodes first, then the largest; each pod on the first node with room."""
+def _decreasing(
+    shapes: Sequence[PodShape], nodes: Sequence[FreeNode], size: _Size, order: _Order | None = None
+) -> Placement:
+    """Shapes with the fewest nodes first, then the largest; each pod on the first node with room.
+
+    `order`: nodes of the smallest value first, before each shape; None: as they stand.
+    """
     table = _Table(nodes)
     may = {id(shape): takers(shape, nodes) for shape in shapes}
     fits_on = {id(shape): sum(table.fit(shape, i) > 0 for i in may[id(shape)]) for shape in shapes}
+    largest = _largest(nodes)
     placed, unplaced = [], []
-    for shape in sorted(shapes, key=lambda shape: (fits_on[id(shape)], -_share(shape, nodes))):
-        left = shape.count
-        for i in may[id(shape)]:
+    for shape in sorted(shapes, key=lambda shape: (fits_on[id(shape)], -size(shape.requests, largest))):
+        left, there = shape.count, may[id(shape)]
+        if order is not None:
+            there = sorted(there, key=lambda i: order(table.free[i], largest))
+        for i in there:
             count = min(left, table.fit(shape, i))
             if count:
                 table.put(shape, i, count)
@@ -98,16 +118,44 @@ def _first_fit_decreasing(shapes: Sequence[PodShape], nodes: Sequence[FreeNode])
     return Placement(tuple(placed), table.rest(), tuple(unplaced))
 
 
-def _share(shape: PodShape, nodes: Sequence[FreeNode]) -> float:
+def _largest(nodes: Sequence[FreeNode]) -> Room:
+    """The most of each resource that a node has; at least 1, to divide by."""
+    found = Room(1, 1)
+    for free in nodes:
+        found = found.at_least(free.node.allocatable)
+    return found
+
+
+def _shares(asked: Room, largest: Room) -> list[float]:
+    shares = [asked.cpu_m / largest.cpu_m, asked.memory / largest.memory]
+    return shares + [n / max(1, largest.extended.get(name, 0)) for name, n in asked.extended.items()]
+
+
+def _by_share(asked: Room, largest: Room) -> float:
     """The largest part that one pod takes of any resource of the largest node."""
-    asked = shape.requests
-    shares = [
-        asked.cpu_m / max([1, *(free.node.allocatable.cpu_m for free in nodes)]),
-        asked.memory / max([1, *(free.node.allocatable.memory for free in nodes)]),
-    ]
-    for name, n in asked.extended.items():
-        shares.append(n / max([1, *(free.node.allocatable.extended.get(name, 0) for free in nodes)]))
-    return max(shares)
+    return max(_shares(asked, largest))
+
+
+def _by_sum(asked: Room, largest: Room) -> float:
+    return sum(_shares(asked, largest))
+
+
+def _tightest(free: Room, largest: Room) -> float:
+    return _by_sum(free, largest)
+
+
+def _roomiest(free: Room, largest: Room) -> float:
+    return -_by_sum(free, largest)
+
+
+_OTHER_WAYS: Final[tuple[tuple[_Size, _Order | None], ...]] = (
+    (_by_share, _tightest),
+    (_by_sum, None),
+    (_by_sum, _tightest),
+    (_by_share, _roomiest),
+)
+_OTHERS_UP_TO: Final = 20_000
+"""Shapes times nodes: beyond that another way of the same cost would hold up everything else for long."""
 
 
 def _exhaustive(shapes: Sequence[PodShape], nodes: Sequence[FreeNode]) -> Placement | None:

@@ -98,9 +98,9 @@ class Admitted:
         self._applied: dict[str, Meta] = {}
 
     def remember(self, owner: Owner, shapes: Sequence[PodShape]) -> None:
-        """`shapes` are promised to `owner` from now on."""
+        """`shapes` are promised to `owner` from now on, and nothing to a former object of its name."""
+        self.release_named(owner.kind, owner.namespace, owner.name)
         self._promised[owner.uid] = (owner, tuple(shapes))
-        self._applied.pop(owner.uid, None)
 
     def promises(self, demand: Demand) -> bool:
         """Whether just this is promised to the demand's owner."""
@@ -162,10 +162,11 @@ def _still_due(owner_uid: str, cluster: RayCluster, bound: _ByGroup, unbound: _B
         key = (namespace, name, group.name)
         there = unbound.get(key, 0)
         due = max(group.pods - bound.get(key, 0), there)
-        found += [
-            Reservation(owner_uid, namespace, name, shape, there)
-            for shape in shapes_of([replace(group, pods=due)])
-        ]
+        if due:  # of most clusters every pod is bound
+            found += [
+                Reservation(owner_uid, namespace, name, shape, there)
+                for shape in shapes_of([replace(group, pods=due)])
+            ]
     return found
 
 

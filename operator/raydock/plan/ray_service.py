@@ -121,8 +121,8 @@ def environment() -> dict[str, str]:
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
         # A leaving replica takes requests on for this time, until HAProxy knows; Ray's default is 30.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5",
-        # Ray's memory monitor ends first what it can start again: Serve's controller and front, over and over,
-        # while the replica that takes the memory goes on (seen with Ray 2.60). The kernel takes the right one.
+        # Ray's memory monitor ends first what it can start again: Serve's controller and front, over and
+        # over, while the replica that takes the memory goes on (seen with Ray 2.60). The kernel ends that.
         "RAY_memory_monitor_refresh_ms": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
     }

@@ -1,6 +1,6 @@
 """Asks the chosen provider whether a demand fits, and remembers what it promised until the child is seen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final, Literal, assert_never
 
@@ -13,6 +13,7 @@ from raydock.capacity.seen import Growth
 from raydock.capacity.verdict import Verdict
 from raydock.errors import Waiting
 from raydock.facts.meta import meta
+from raydock.facts.pod import Pod
 from raydock.reconcile.deps import Key, Object, Store
 from raydock.reconcile.questions import Questions
 from raydock.reconcile.surroundings import Surroundings
@@ -72,7 +73,7 @@ class Gate:
             self._admitted.remember(demand.owner, demand.shapes)
         else:
             self.waiting.add(key)
-            self._admitted.release(demand.owner.uid)
+            self._admitted.release_named(*key)
         return verdict
 
     async def feasible(self, question: Question, namespace: str) -> Answer:
@@ -92,10 +93,13 @@ class Gate:
         if self._questions is not None:
             await self._questions.run(self.waiting.__contains__)
 
-    def reserved(self, owner_uid: str) -> tuple[PodShape, ...]:
-        """The pods that were admitted for an object and are not bound to a node yet: for its status."""
-        found = self._seen.reserved(self._admitted)
-        return tuple(entry.shape for entry in found if entry.owner_uid == owner_uid)
+    def reserved(self, owner_uid: str, pods: Iterable[Pod]) -> tuple[PodShape, ...]:
+        """What was admitted for an object and is not bound to a node yet: for its status.
+
+        `pods`: all those of its Ray clusters.
+        """
+        found = self._seen.reserved_of(owner_uid, pods, self._admitted)
+        return tuple(entry.shape for entry in found)
 
     def applied(self, owner_uid: str, child: Object) -> None:
         """What was promised became `child`, as the API server answered."""
@@ -111,7 +115,7 @@ class Gate:
     def withdraw(self, key: Key, owner_uid: str) -> None:
         """The object wants nothing any more."""
         self.waiting.discard(key)
-        self._admitted.release(owner_uid)
+        self._admitted.release_named(*key)
         if self._questions is not None:
             self._questions.drop(owner_uid)
 

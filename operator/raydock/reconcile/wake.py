@@ -25,12 +25,8 @@ def keys(kind: str, new: Any, old: Any, store: Store, gate: Gate) -> set[Key]:
             return _of_pod(new, old) | (gate.waiting if _room_changed(new, old) else set())
         case "Node":
             return set(gate.waiting) | _of_cordon(new, old, store)
-        case "PriorityClass":
-            return set(gate.waiting)
-        case "LimitRange":
-            return _waiting_in(obj.namespace, gate)
-        case "ResourceQuota":
-            return _waiting_in(obj.namespace, gate) if _leaves_more(new, old) else set()
+        case "PriorityClass" | "LimitRange" | "ResourceQuota":
+            return _of_rule(kind, new, old, gate)
         case "Gateway":
             return set(_all("InferenceEndpoint", None, store))
         case "RayCluster":
@@ -54,6 +50,15 @@ def _room_changed(new: Pod | None, old: Pod | None) -> bool:
     return old is not None and old.takes_room and (new is None or not new.takes_room)
 
 
+def _of_rule(kind: str, new: Any, old: Any, gate: Gate) -> set[Key]:
+    """Objects that wait, and that a rule of their namespace or of the cluster may have kept out."""
+    if kind == "PriorityClass":
+        return set(gate.waiting)
+    if kind == "ResourceQuota" and not _leaves_more(new, old):
+        return set()
+    return {key for key in gate.waiting if key.namespace == (new or old).namespace}
+
+
 def _leaves_more(new: Quota | None, old: Quota | None) -> bool:
     """Whether a quota lets more in than before. Each pod that comes changes it too, and lets nobody in."""
     if new is None or old is None:
@@ -65,10 +70,6 @@ def _leaves_more(new: Quota | None, old: Quota | None) -> bool:
 
 def _left(quota: Quota, name: str) -> int:
     return quota.hard[name] - quota.used.get(name, 0) if name in quota.hard else 0
-
-
-def _waiting_in(namespace: str, gate: Gate) -> set[Key]:
-    return {key for key in gate.waiting if key.namespace == namespace}
 
 
 def _of_cordon(new: Node | None, old: Node | None, store: Store) -> set[Key]:

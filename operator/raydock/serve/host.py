@@ -156,7 +156,7 @@ async def _healthy(target: Target, path: str, limit_s: int) -> None:
     try:
         async with asyncio.timeout(limit_s):
             while path != READY_PATH and not await answers(target, path):
-                await asyncio.sleep(HEALTH_PAUSE_S)  # noqa: TID251 - nothing tells when the app has become healthy
+                await asyncio.sleep(HEALTH_PAUSE_S)  # noqa: TID251 - no event tells it
     except TimeoutError:
         said = f"GET {path} of the app did not answer 2xx within {limit_s} s (health.startupTimeoutSeconds)"
         raise LoadFailed(Reason.UNHEALTHY, said) from None
