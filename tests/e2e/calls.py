@@ -5,11 +5,13 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from threading import Event, Thread
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 FLOWER = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
+SAMPLES = 20
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class Load:
     statuses: Counter[str] = field(default_factory=Counter)
     """Number of answers by status code, or of errors by class."""
     deployments: Counter[str] = field(default_factory=Counter)
+    samples: list[str] = field(default_factory=list)
+    """The first failures: when, and what was said."""
     _stop: Event = field(default_factory=Event)
     _threads: list[Thread] = field(default_factory=list)
 
@@ -96,6 +100,14 @@ class Load:
         """What was not a 200."""
         return {status: n for status, n in self.statuses.items() if status != "200"}
 
+    def told(self) -> str:
+        """For the message of an assertion."""
+        return f"{dict(self.statuses)}\n" + "\n".join(self.samples)
+
+    def _sample(self, said: str) -> None:
+        if len(self.samples) < SAMPLES:
+            self.samples.append(f"{datetime.now(UTC):%H:%M:%S.%f} {said}")  # noqa: TID251 - beside the operator's log
+
     def _call(self) -> None:
         client = Client(self.url, self.key)
         while not self._stop.is_set():
@@ -104,8 +116,11 @@ class Load:
                 answer = client.post([FLOWER])
                 self.statuses[str(answer.status)] += 1
                 self.deployments[answer.headers.get("raydock-deployment", "")] += 1
+                if answer.status != 200:
+                    self._sample(f"{answer.status} {answer.body[:200]!r}")
             except (OSError, http.client.HTTPException) as error:
                 self.statuses[type(error).__name__] += 1
+                self._sample(repr(error))
                 client.close()
             self._stop.wait(0.01)
         client.close()

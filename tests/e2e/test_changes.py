@@ -24,7 +24,7 @@ def test_params_are_applied_without_a_new_pod(iris: Cluster) -> None:
         )
         iris.wait("deployments", "iris-v1", timeout_s=60)
     assert [p["metadata"]["uid"] for p in iris.heads("deployment", "iris-v1")] == before
-    assert not load.failed, load.statuses
+    assert not load.failed, load.told()
 
 
 def test_new_code_comes_by_blue_green_without_a_failed_request(iris: Cluster) -> None:
@@ -49,7 +49,7 @@ def test_new_code_comes_by_blue_green_without_a_failed_request(iris: Cluster) ->
             240,
             "end of the old cluster",
         )
-    assert not load.failed, load.statuses
+    assert not load.failed, load.told()
     assert load.deployments["iris-v2"] > 0
     (head,) = iris.heads("deployment", "iris-v2")
     assert "the new code is here" in iris.kubectl("logs", head["metadata"]["name"])
@@ -75,5 +75,5 @@ def test_a_rotated_key_is_known_before_it_is_published(iris: Cluster) -> None:
         load.key = new  # the callers take it the moment it is published
         assert ask(url, new).status == 200
         until(lambda: ask(url, old).status == 401, 30, "refusal of the old key")
-    assert not load.failed, load.statuses
+    assert not load.failed, load.told()
     assert ask(url, other).status == 200

@@ -118,7 +118,7 @@ def test_each_way_of_a_change_drops_no_request(roll: Rolling) -> None:
             roll.apply(**change)
             roll.ready()
             assert roll.status["rollout"]["strategy"] == strategy, roll.status["rollout"]
-    assert not load.failed, load.statuses
+    assert not load.failed, load.told()
     assert roll.version() == "good"
 
 
@@ -159,7 +159,7 @@ def test_a_broken_version_is_rolled_back_and_nobody_notices(
             lambda: roll.status.get("rayService", {}).get("pendingCluster") is None, 60, "no second cluster"
         )
     assert told in message
-    assert not load.failed, load.statuses
+    assert not load.failed, load.told()
     assert roll.version() == "good"
     assert roll.cluster.condition("deployments", "roll", "ApplicationHealthy")["status"] == "True"
     roll.apply()

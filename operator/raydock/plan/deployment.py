@@ -69,7 +69,7 @@ def next_step(o: Observed, choice: Choice, defaults: Defaults) -> Step:
         goes_first=o.active_name if o.goes_first or _recreates(taken) else "",
         annotate=_stale_pods(o, content),
         held=_held(o, content),
-        outdated=_outdated(o, record),
+        outdated=_outdated(o, record, choice),
     )
 
 
@@ -185,11 +185,12 @@ def _new_marks(o: Observed, taken: Option | None, why: str = "") -> Marks:
         started=started_at(o.now),
         way=taken.way if taken else Way.CREATE,
         why=why,
+        code=o.code_copy,
     )
 
 
 def _fresh(o: Observed, noted: Marks, defaults: Defaults) -> Manifest:
-    return ray_cluster(o.cr, noted, code.code_hash(o.seen.code) if o.seen.code else None, defaults)
+    return ray_cluster(o.cr, noted, defaults)
 
 
 def _abandoned(o: Observed, taken: Option | None) -> str:
@@ -213,6 +214,7 @@ def _given_up(o: Observed, taken: Option | None) -> Annotations | None:
         revision=o.marks.revision.whole,
         reason=(found.reason if found else Reason.PROGRESS_DEADLINE_EXCEEDED).value,
         message=found.message if found else f"no progress for {deadline} s (rollout.progressDeadlineSeconds)",
+        code=o.marks.code,
     )
     return o.good.name, way_back.noted(told)
 
@@ -224,9 +226,21 @@ def _record(o: Observed) -> Manifest | None:
     return way_back.record(o.cr, o.marks, o.seen.child_object, o.goods)
 
 
-def _outdated(o: Observed, record: Manifest | None) -> tuple[tuple[str, str], ...]:
+def _outdated(o: Observed, record: Manifest | None, choice: Choice) -> tuple[tuple[str, str], ...]:
+    """Records beyond those that are kept, and copies of code that no version needs any more."""
     newest = record["metadata"]["name"] if record else None
-    return tuple(("ControllerRevision", name) for name in way_back.outdated(o.goods, newest))
+    old = way_back.outdated(o.goods, newest)
+    copies = {good.marks.code for good in old}
+    if record is not None:
+        copies |= {good.rolled_back.code for good in o.goods if good.rolled_back}
+    if choice.taken and o.marks and not o.proven:  # what was being brought in is superseded
+        copies.add(o.marks.code)
+    needed = {good.marks.code for good in o.goods if good not in old}
+    needed |= {o.code_copy, "", o.marks.code if o.marks and not choice.taken else ""}
+    return (
+        *(("ControllerRevision", good.name) for good in old),
+        *(("ConfigMap", copy) for copy in sorted(copies - needed)),
+    )
 
 
 def _running_heads(o: Observed) -> list[Any]:

@@ -16,6 +16,8 @@ CLUSTER_ANNOTATION: Final = f"{GROUP}/cluster-revision"
 """Which Ray cluster is meant; also on the pods' template, so that another value makes another cluster."""
 REPLICAS_ANNOTATION: Final = f"{GROUP}/holds-replicas"
 """How many replicas the head pod is sized for; also on the pods' template."""
+CODE_ANNOTATION: Final = f"{GROUP}/code"
+"""Name of the copy of the code that its pods mount."""
 ATTEMPT_ANNOTATION: Final = f"{GROUP}/rollout"
 STARTED_ANNOTATION: Final = f"{GROUP}/rollout-started"
 WAY_ANNOTATION: Final = f"{GROUP}/rollout-way"
@@ -54,6 +56,8 @@ class Marks:
     """RFC 3339: when the rollout began."""
     way: Way = Way.CREATE
     why: str = ""
+    code: str = ""
+    """Name of the copy of the code; empty when it is in the image."""
 
     def annotations(self) -> dict[str, str]:
         """As they stand on the RayService."""
@@ -67,7 +71,8 @@ class Marks:
             STARTED_ANNOTATION: self.started,
             WAY_ANNOTATION: self.way.value,
         }
-        return {**found, WHY_ANNOTATION: self.why[:WHY_MAX]} if self.why else found
+        more = {WHY_ANNOTATION: self.why[:WHY_MAX], CODE_ANNOTATION: self.code}
+        return {**found, **{name: text for name, text in more.items() if text}}
 
     def on_pods(self) -> dict[str, str]:
         """As they stand on the pods' template: what other pods are needed for, and nothing else."""
@@ -98,4 +103,5 @@ def marks(annotations: Mapping[str, str]) -> Marks:
         started=annotations.get(STARTED_ANNOTATION, ""),
         way=_WAYS.get(way, Way.CREATE),
         why=annotations.get(WHY_ANNOTATION, ""),
+        code=annotations.get(CODE_ANNOTATION, ""),
     )

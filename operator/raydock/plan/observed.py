@@ -38,6 +38,11 @@ class Observed:
         """The revision that spec and code ask for."""
         return revision(self.cr, code.code_hash(self.seen.code) if self.seen.code else None)
 
+    @property
+    def code_copy(self) -> str:
+        """Name of the copy of the wanted code; empty when there is none."""
+        return code.copy_name(self.cr.metadata.name, code.code_hash(self.seen.code)) if self.seen.code else ""
+
     @cached_property
     def marks(self) -> Marks | None:
         """What was applied last."""

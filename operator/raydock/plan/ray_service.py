@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from raydock.api.deployment import Deployment
-from raydock.plan import code
 from raydock.plan.access import access_volume
 from raydock.plan.defaults import Defaults
 from raydock.plan.marks import Marks
@@ -69,10 +68,9 @@ def ray_service(
     return sealed(manifest)
 
 
-def ray_cluster(cr: Deployment, noted: Marks, code_hash: str | None, defaults: Defaults) -> Manifest:
+def ray_cluster(cr: Deployment, noted: Marks, defaults: Defaults) -> Manifest:
     """A fresh cluster spec: the head pod holds Ray and `noted.replicas` replicas."""
     each = of_replica(cr.spec.resources, defaults.replica_resources)
-    copy = code.copy_name(cr.metadata.name, code_hash) if code_hash else None
     start: dict[str, str] = {
         "num-cpus": str(head_cpus(cr, noted.replicas, defaults)),
         "object-store-memory": str(defaults.object_store_bytes),
@@ -87,7 +85,7 @@ def ray_cluster(cr: Deployment, noted: Marks, code_hash: str | None, defaults: D
         "headGroupSpec": {
             "rayStartParams": start,
             "template": pod_template(
-                pod_parts(cr, copy, defaults),
+                pod_parts(cr, noted.code or None, defaults),
                 defaults,
                 metadata={"labels": labels(cr), "annotations": noted.on_pods()},
                 env=environment(),

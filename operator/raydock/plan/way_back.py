@@ -1,7 +1,7 @@
 """The way back: a record of each version that was seen to work, and what was given up for it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from raydock.api.base import GROUP
@@ -29,6 +29,8 @@ class RolledBack:
     """Revision.whole of it."""
     reason: str
     message: str
+    code: str = ""
+    """Name of the copy of its code."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,9 @@ def record(cr: Deployment, noted: Marks, live: Mapping[str, Any], former: Sequen
     return manifest
 
 
-def outdated(records: Sequence[Good], newest: str | None) -> list[str]:
-    """Names of the records to delete. `newest`: name of one that is being written."""
-    others = [one.name for one in records if one.name != newest]
+def outdated(records: Sequence[Good], newest: str | None) -> Sequence[Good]:
+    """The records to delete. `newest`: name of one that is being written."""
+    others = [one for one in records if one.name != newest]
     return others[KEPT - (1 if newest else 0) :]
 
 
@@ -80,8 +82,7 @@ def spec_of(record_object: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def noted(given_up: RolledBack) -> dict[str, str]:
     """Annotations for the record that is gone back to."""
-    kept = RolledBack(given_up.attempt, given_up.revision, given_up.reason, given_up.message[:MESSAGE_MAX])
-    return {ROLLED_BACK_ANNOTATION: dumps(kept)}
+    return {ROLLED_BACK_ANNOTATION: dumps(replace(given_up, message=given_up.message[:MESSAGE_MAX]))}
 
 
 def _rolled_back(text: str | None) -> RolledBack | None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from raydock.api.base import PAUSED_ANNOTATION
 from raydock.api.deployment import Deployment, DeploymentStatus, WithoutRoom
 from raydock.errors import Unfinished, Waiting
+from raydock.facts.meta import meta
 from raydock.facts.rayservice import ray_service
 from raydock.plan import access, traffic
 from raydock.plan import deployment as plan
@@ -33,6 +34,8 @@ STEADY_TICK_S: Final = 30.0
 """No watch reports an application that stops answering, or an edited code ConfigMap."""
 WAITING_TICK_S: Final = 60.0
 """Denied for capacity: changed nodes and pods wake the key long before."""
+
+API_VERSIONS: Final = {"ControllerRevision": "apps/v1", "ConfigMap": "v1"}
 
 
 async def reconcile(key: Key, do: Deps) -> Outcome:
@@ -140,30 +143,36 @@ async def _require(o: Observed, do: Deps) -> None:
 
 async def _apply(o: Observed, step: plan.Step, do: Deps) -> Observed:
     """Write `step` in its order; what was read and is known to have changed."""
-    seen, meta = o.seen, o.cr.metadata
+    seen, namespace, own = o.seen, o.cr.metadata.namespace, o.cr.metadata.name
     if step.remove_child and seen.child_object is not None:
         await remove([seen.child_object], do)
         return Observed(o.cr, seen.without_child(), o.now)
     if step.given_up:
         record, notes = step.given_up
-        await do.kube.annotate("ControllerRevision", meta.namespace, record, notes)
+        await do.kube.annotate("ControllerRevision", namespace, record, notes)
     for manifest in step.manifests:
         reply = await make(manifest, None, do)
         if reply is not None and manifest["kind"] == "RayService":
-            do.gate.applied(meta.uid, reply)
+            do.gate.applied(o.cr.metadata.uid, reply)
             seen = seen.with_child(ray_service(reply), reply)
     if step.abandon:
-        await do.kube.patch_status("RayService", meta.namespace, meta.name, {"pendingServiceStatus": None})
+        await do.kube.patch_status("RayService", namespace, own, {"pendingServiceStatus": None})
     if step.goes_first:
         await remove([c for c in _clusters(o, do) if c["metadata"]["name"] == step.goes_first], do)
     for pod, annotations in step.annotate:
-        await do.kube.annotate("Pod", meta.namespace, pod, annotations)
+        await do.kube.annotate("Pod", namespace, pod, annotations)
     if step.held is not None:
-        await do.kube.annotate("RayService", meta.namespace, meta.name, {access.HELD_ANNOTATION: step.held})
-    await remove(
-        [obj for kind, name in step.outdated if (obj := do.store.get(kind, meta.namespace, name))], do
-    )
+        await do.kube.annotate("RayService", namespace, own, {access.HELD_ANNOTATION: step.held})
+    await remove([obj for kind, name in step.outdated if (obj := await _identity(kind, name, o, do))], do)
     return Observed(o.cr, seen, o.now)
+
+
+async def _identity(kind: str, name: str, o: Observed, do: Deps) -> dict[str, Any] | None:
+    """As much of an owned object as it takes to delete it; None when it is gone, or is somebody else's."""
+    found = await do.kube.find_metadata(kind, o.cr.metadata.namespace, name)
+    if found is None or meta(found).owner_uid != o.cr.metadata.uid:
+        return None
+    return {"apiVersion": API_VERSIONS[kind], "kind": kind, "metadata": found["metadata"]}
 
 
 def _clusters(o: Observed, do: Deps) -> list[Any]:

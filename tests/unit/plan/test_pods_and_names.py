@@ -53,7 +53,7 @@ def test_the_users_variables_win_but_for_raydocks_own() -> None:
             {"name": "RAYDOCK_ATTEMPT", "value": "9"},
         ]
     )
-    cluster = ray_cluster(cr, Marks(Revision("p", "a", "w"), "c", 1), None, DEFAULTS)
+    cluster = ray_cluster(cr, Marks(Revision("p", "a", "w"), "c", 1), DEFAULTS)
     env = {
         e["name"]: e["value"] for e in cluster["headGroupSpec"]["template"]["spec"]["containers"][0]["env"]
     }

@@ -399,6 +399,52 @@ def test_two_records_are_kept() -> None:
     )
 
 
+def code(text: str) -> dict[str, Any]:
+    return {"data": {"iris.py": text}}
+
+
+def test_copies_of_code_go_with_the_last_version_that_needs_them() -> None:
+    cr = dep(code={"configMap": {"name": "code"}})
+    first = serving(cr, code=code("one"))
+    assert first.child is not None
+    copy = first.child.meta.annotations["raydock.io/code"]
+    o = observed(cr, replace(first, code=code("two"), code_copied=False))
+    # The old copy stays while its version is the way back.
+    assert next_step(o, chosen(o), DEFAULTS).outdated == ()
+    (old,) = o.goods
+    newer = [
+        replace(r, meta=replace(r.meta, name=f"iris-{n}"), number=n) for r in first.records for n in (2, 3)
+    ]
+    others = tuple(
+        replace(
+            r,
+            meta=replace(
+                r.meta, annotations={**r.meta.annotations, "raydock.io/code": f"iris-code-{r.number}"}
+            ),
+        )
+        for r in newer
+    )
+    o = observed(cr, replace(first, code=code("three"), records=(*first.records, *others)))
+    assert set(next_step(o, chosen(o, NO), DEFAULTS).outdated) == {
+        ("ControllerRevision", old.name),
+    }, "the live child still mounts it"
+    moved_on = replace(first.child, meta=replace(first.child.meta, annotations={}))
+    o = observed(cr, replace(first, child=moved_on, code=code("three"), records=(*first.records, *others)))
+    assert ("ConfigMap", copy) in next_step(o, chosen(o, NO), DEFAULTS).outdated
+
+
+def test_the_copy_of_a_superseded_version_goes_at_once() -> None:
+    cr = dep(code={"configMap": {"name": "code"}})
+    first = serving(cr, code=code("one"))
+    second = moved(cr, replace(first, code=code("two")), **SECOND)
+    assert second.child is not None
+    copy = second.child.meta.annotations["raydock.io/code"]
+    o = observed(cr, replace(second, code=code("three")))
+    assert next_step(o, chosen(o), DEFAULTS).outdated == (("ConfigMap", copy),)
+    back = observed(cr, replace(second, code=code("one")))
+    assert next_step(back, chosen(back), DEFAULTS).outdated == (("ConfigMap", copy),)
+
+
 def test_who_asks_to_give_up_without_room_is_not_asked_for_again() -> None:
     cr = by(PODS, onInsufficientCapacity="Fail")
     status = {
