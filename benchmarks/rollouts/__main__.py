@@ -13,6 +13,7 @@ import time
 from base64 import b64decode
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from statistics import median
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ app = FastAPI()
 @app.post("/")
 def answer(): return {"version": __name__}
 """
+SAMPLES = 20
 LIMIT_S = 300
 """For one change."""
 API = "raydock.io/v1alpha1"
@@ -81,6 +83,8 @@ class Callers:
         self.answers: Counter[str] = Counter()
         self.longest_gap_s = 0.0
         """Between two answers with 200 on one connection."""
+        self.failures: list[str] = []
+        """The first ones: when, and what was said."""
         self._url, self._key = urlsplit(url), key
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -106,18 +110,25 @@ class Callers:
             try:
                 connection.request("POST", self._url.path, b"{}", headers)
                 got = connection.getresponse()
-                got.read()
+                body = got.read()
                 answers[str(got.status)] += 1
                 if got.status == 200:
                     now = time.monotonic()
                     last, gap = now, max(gap, now - last)
+                else:
+                    self._note(f"{got.status} {body[:200]!r}")
             except (OSError, http.client.HTTPException) as error:
                 answers[type(error).__name__] += 1
+                self._note(repr(error))
                 connection.close()
         connection.close()
         with self._lock:
             self.answers += answers
             self.longest_gap_s = max(self.longest_gap_s, gap)
+
+    def _note(self, said: str) -> None:
+        if len(self.failures) < SAMPLES:
+            self.failures.append(f"{datetime.now(UTC):%H:%M:%S.%f} {said}")  # noqa: TID251 - beside the log
 
 
 def status() -> dict[str, Any]:
@@ -153,7 +164,8 @@ def run(changes: int, connections: int) -> None:
             way = "blue/green" if rollout["strategy"] == "BlueGreen" else meant
             taken[way] += 1
             took[way].append(seconds)
-            print(f"{number:4}  {way:10}  {seconds:6.1f} s", flush=True)
+            failed = len(callers.failures)
+            print(f"{number:4}  {way:10}  {seconds:6.1f} s  {failed or ''}", flush=True)
     answered = callers.answers.pop("200", 0)
     print(f"\n{changes} changes: " + ", ".join(f"{n} {way}" for way, n in taken.items()))
     for way, each in took.items():
@@ -162,6 +174,7 @@ def run(changes: int, connections: int) -> None:
         f"requests answered with 200: {answered}; "
         f"failed: {sum(callers.answers.values())} {dict(callers.answers)}"
     )
+    print("\n".join(callers.failures))
     print(
         f"longest gap between two answers on one of {connections} connections: {callers.longest_gap_s:.2f} s"
     )
