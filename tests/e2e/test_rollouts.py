@@ -40,7 +40,7 @@ def spec(**more: Any) -> dict[str, Any]:
         "server": {"importPath": "good:app"},
         "code": {"configMap": {"name": "roll-code"}},
         "health": {"path": "/health", "startupTimeoutSeconds": 15},
-        "rollout": {"progressDeadlineSeconds": 60},
+        "rollout": {"progressDeadlineSeconds": 120},
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
         **more,
     }

@@ -18,6 +18,7 @@ from raydock.plan.ray_job import claims, labels
 from raydock.reasons import Reason
 from raydock.reconcile import needs
 from raydock.reconcile.children import child, make, mark, remove
+from raydock.reconcile.counted import gate_verdict
 from raydock.reconcile.deps import Counted, Deps, Event, JobEnded, Key, Outcome
 from raydock.reconcile.report import paused, told_unfinished
 from raydock.reconcile.write_status import write_status
@@ -61,7 +62,7 @@ async def _pass(key: Key, cr: BatchJob, do: Deps) -> Outcome:
     return Outcome(
         look_again_s=_look_again(step, seen, ended=ended),
         events=_events(key, verdict if seen.current(cr) is None else None, step, cr),
-        counted=_counted(cr, step),
+        counted=_counted(cr, verdict, step),
     )
 
 
@@ -193,11 +194,12 @@ def _may_wait(cr: BatchJob, told: Any, do: Deps) -> bool:
     return do.clock() - before.updated_at < timedelta(seconds=PROGRESS_EVERY_S)
 
 
-def _counted(cr: BatchJob, step: plan.Step) -> tuple[Counted, ...]:
-    """The job's end, in the pass that is the first to tell of it."""
+def _counted(cr: BatchJob, verdict: Verdict | None, step: plan.Step) -> tuple[Counted, ...]:
+    """The gate's answer, and the job's end in the pass that is the first to tell of it."""
+    asked = (gate_verdict("job", verdict),) if verdict is not None else ()
     if step.result is None or (cr.status.state is not None and cr.status.state.ended):
-        return ()
-    return (JobEnded(JobState(step.result.state)),)
+        return asked
+    return (*asked, JobEnded(JobState(step.result.state)))
 
 
 def _events(key: Key, verdict: Verdict | None, step: plan.Step, cr: BatchJob) -> tuple[Event, ...]:

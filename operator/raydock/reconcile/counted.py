@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Final, Literal, cast
 
-from raydock.capacity.demand import Demand
 from raydock.capacity.demand import Way as Phase
 from raydock.capacity.verdict import Verdict
 from raydock.plan.deployment import Step
@@ -31,10 +30,10 @@ WAYS: Final[Mapping[Way, RolloutWay]] = {
 }
 
 
-def gate_verdict(demand: Demand, verdict: Verdict) -> GateVerdict:
-    """One answer of the gate."""
+def gate_verdict(phase: Phase, verdict: Verdict) -> GateVerdict:
+    """One answer of the gate; `phase`: Demand.way of the question."""
     provider = cast(Literal["cluster", "agent", "none"], verdict.provider)
-    way = PHASES[demand.way]
+    way = PHASES[phase]
     if verdict.failed:
         return GateVerdict(provider, way, "unclear")
     if verdict.provisioning:

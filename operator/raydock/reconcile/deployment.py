@@ -123,7 +123,7 @@ async def _choose(key: Key, o: Observed, do: Deps) -> tuple[Choice, tuple[Counte
             return Choice(option, verdict, tuple(refused)), tuple(asked)
         await _require(o, do)
         verdict = await do.gate.ask(option.demand)
-        asked.append(gate_verdict(option.demand, verdict))
+        asked.append(gate_verdict(option.demand.way, verdict))
         if verdict.allowed:
             return Choice(option, verdict, tuple(refused)), tuple(asked)
         refused.append((option, verdict.message))
