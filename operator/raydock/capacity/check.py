@@ -65,13 +65,15 @@ def check(demand: Demand, seen: Seen, checked_at: datetime, growth: Growth | Non
         )
     shape, missing = found.unplaced[0]
     codes, message = why_not(shape, missing, found)
-    if others and pack(shapes, free).complete:
+    unsettled = bool(others) and pack(shapes, free).complete
+    if unsettled:
         starting = sum(shape.count for shape in others)
         message += f"; it would fit but for pods that were admitted before and still start: {starting}"
     if growth is not None and demand.way in _TAKE_NOTHING and _awaited(shapes, left, growth):
         message += "; it starts all the same, so that the cluster's autoscaler adds nodes"
         return replace(verdict, provisioning=True, message=message)
-    return replace(verdict, allowed=False, reasons=tuple(code.value for code in codes), message=message)
+    reasons = tuple(code.value for code in codes)
+    return replace(verdict, allowed=False, reasons=reasons, message=message, unsettled=unsettled)
 
 
 def feasible_replicas(demand: Demand, shapes: Sequence[PodShape], nodes: Sequence[FreeNode]) -> int:

@@ -117,11 +117,14 @@ class Admitted:
         self._promised.pop(owner_uid, None)
         self._applied.pop(owner_uid, None)
 
-    def release_named(self, kind: str, namespace: str, name: str) -> None:
-        """As `release`, for an owner of which only the name is left."""
-        for owner, _ in list(self._promised.values()):
-            if (owner.kind, owner.namespace, owner.name) == (kind, namespace, name):
-                self.release(owner.uid)
+    def release_named(self, kind: str, namespace: str, name: str) -> bool:
+        """As `release`, for all that ever had this name. Whether anything was promised to them."""
+        named = [
+            o for o, _ in self._promised.values() if (o.kind, o.namespace, o.name) == (kind, namespace, name)
+        ]
+        for owner in named:
+            self.release(owner.uid)
+        return bool(named)
 
     def reservations(self, children: Iterable[Meta]) -> list[Reservation]:
         """What is promised beyond `children`: our RayServices, RayJobs and RayClusters as watched.
@@ -175,11 +178,15 @@ def _promised(parent: Meta, groups: Iterable[Group]) -> list[Reservation]:
     return [Reservation(parent.owner_uid, parent.namespace, "", shape) for shape in shapes_of(groups)]
 
 
+def gives_up(service: RayService) -> bool:
+    """Whether KubeRay will make no cluster for it, whatever comes."""
+    ready = service.conditions.get("Ready")
+    return ready is not None and ready.reason in _GIVEN_UP
+
+
 def _lacks_cluster(service: RayService, clusters: Sequence[RayCluster]) -> bool:
     """Whether KubeRay still has to make a cluster from the spec as it is now."""
-    ready = service.conditions.get("Ready")
-    given_up = ready is not None and ready.reason in _GIVEN_UP
-    if service.meta.deleting or service.suspended or given_up:
+    if service.meta.deleting or service.suspended or gives_up(service):
         return False
     if not clusters:
         return True

@@ -44,6 +44,8 @@ class Verdict:
     """UTC; whoever asks says it."""
     provisioning: bool = False
     """Allowed although no node has the room yet: a node autoscaler adds nodes only for pods that exist."""
+    unsettled: bool = False
+    """Not allowed beside pods that were admitted before and still start: where they go may change it."""
     failed: bool = False
     """Not allowed since nobody could tell: the check itself failed."""
 

@@ -42,10 +42,11 @@ class Gate:
         questions: Questions | None = None,
         agent_id: str = "",
         growth: Growth | None = None,
+        wake: Callable[[Key], None] | None = None,
     ) -> None:
         """`questions`: to the agent, where that is the provider; without them everything is denied.
 
-        `growth`: nodes are added for pods that find none.
+        `growth`: nodes are added for pods that find none. `wake`: has an object looked at.
         """
         self._provider = provider
         self._clock = clock
@@ -56,7 +57,10 @@ class Gate:
         self._admitted = Admitted()
         self._granted = agent.Granted()
         self.waiting: set[Key] = set()
-        """Objects that were denied: they are woken when nodes, pods or quotas change."""
+        """Objects that were denied: they are woken when room may have come free."""
+        self.unsettled: set[Key] = set()
+        """Those of them, and former ones, that pods stand in the way of which have no node yet."""
+        self._wake = wake
 
     async def ask(self, demand: Demand) -> Verdict:
         """The answer now. A yes is a reservation until `applied` and seen, or `withdraw`.
@@ -68,12 +72,14 @@ class Gate:
             return given
         key = Key(demand.owner.kind, demand.owner.namespace, demand.owner.name)
         verdict = self._counted(demand) if self._provider != "agent" else await self._agreed(key, demand)
+        same = verdict.allowed and self._admitted.promises(demand)
+        self._forget(key, tell=not same)
         if verdict.allowed:
-            self.waiting.discard(key)
             self._admitted.remember(demand.owner, demand.shapes)
-        else:
-            self.waiting.add(key)
-            self._admitted.release_named(*key)
+            return verdict
+        self.waiting.add(key)
+        if verdict.unsettled:
+            self.unsettled.add(key)
         return verdict
 
     async def feasible(self, question: Question, namespace: str) -> Answer:
@@ -107,17 +113,23 @@ class Gate:
 
     def gone(self, key: Key) -> None:
         """The object was deleted: nothing is promised to it, and it waits for nothing."""
-        self.waiting.discard(key)
-        self._admitted.release_named(key.kind, key.namespace, key.name)
+        self._forget(key)
         if self._questions is not None:
             self._questions.drop_named(key)
 
     def withdraw(self, key: Key, owner_uid: str) -> None:
         """The object wants nothing any more."""
-        self.waiting.discard(key)
-        self._admitted.release_named(*key)
+        self._forget(key)
         if self._questions is not None:
             self._questions.drop(owner_uid)
+
+    def _forget(self, key: Key, *, tell: bool = True) -> None:
+        """What it waits for and what it was promised. `tell`: the others, as no watch tells them."""
+        self.waiting.discard(key)
+        self.unsettled.discard(key)
+        if self._admitted.release_named(*key) and tell and self._wake is not None:
+            for other in sorted(self.waiting):
+                self._wake(other)
 
     def _counted(self, demand: Demand) -> Verdict:
         if self._provider == "none":

@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
+from raydock.capacity.claims import claim
 from raydock.facts.meta import controller
 from raydock.facts.namespace import Quota
 from raydock.facts.node import Node
 from raydock.facts.pod import Pod
+from raydock.facts.room import Room
 from raydock.plan.meta import DEPLOYMENT_LABEL, JOB_LABEL
 from raydock.reconcile.deps import Key, Store
 from raydock.reconcile.gate import Gate
@@ -22,7 +24,7 @@ def keys(kind: str, new: Any, old: Any, store: Store, gate: Gate) -> set[Key]:
     obj: Any = new if new is not None else old
     match kind:
         case "Pod":
-            return _of_pod(new, old) | (gate.waiting if _room_changed(new, old) else set())
+            return _of_pod(new, old) | _of_room(new, old, gate)
         case "Node":
             return set(gate.waiting) | _of_cordon(new, old, store)
         case "PriorityClass" | "LimitRange" | "ResourceQuota":
@@ -30,7 +32,9 @@ def keys(kind: str, new: Any, old: Any, store: Store, gate: Gate) -> set[Key]:
         case "Gateway":
             return set(_all("InferenceEndpoint", None, store))
         case "RayCluster":
-            return _of_cluster(obj, store)
+            return _of_cluster(obj, store) | _of_claim(kind, new, old, gate)
+        case "RayService" | "RayJob":
+            return _owner(obj) | _neighbours(kind, new, old, store) | _of_claim(kind, new, old, gate)
         case _ if kind in OURS:
             return {_key(kind, obj)} | _neighbours(kind, new, old, store)
         case _:
@@ -45,9 +49,20 @@ def _of_pod(new: Pod | None, old: Pod | None) -> set[Key]:
     return {Key(kind, pod.namespace, pod.labels[label]) for kind, label in named if label in pod.labels}
 
 
-def _room_changed(new: Pod | None, old: Pod | None) -> bool:
-    """Whether room came free: a pod ended, went away or lost its node. A new pod never frees any."""
-    return old is not None and old.takes_room and (new is None or not new.takes_room)
+def _of_room(new: Pod | None, old: Pod | None, gate: Gate) -> set[Key]:
+    """Who may fit where a pod ended, went away or lost its node; or by where one went that was awaited."""
+    if old is not None and old.takes_room and (new is None or not new.takes_room):
+        return set(gate.waiting)
+    bound = new is not None and new.takes_room and new.ray_cluster and (old is None or not old.takes_room)
+    return gate.waiting & gate.unsettled if bound else set()
+
+
+def _of_claim(kind: str, new: Any, old: Any, gate: Gate) -> set[Key]:
+    """Who may fit where a Ray cluster that was to start has become smaller, or will not start at all."""
+    if not gate.waiting or old is None:
+        return set()
+    before, now = claim(kind, old), claim(kind, new) if new is not None else Room()
+    return set(gate.waiting) if before.short_of(now) != Room() else set()
 
 
 def _of_rule(kind: str, new: Any, old: Any, gate: Gate) -> set[Key]:

@@ -44,6 +44,7 @@ def gate_of(
         questions=questions,
         agent_id=settings.agent.id,
         growth=growth(settings),
+        wake=wake,
     )
 
 

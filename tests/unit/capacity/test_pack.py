@@ -85,9 +85,10 @@ def test_six_pods_on_a_thousand_nodes_are_decided_at_once() -> None:
 
 
 def test_many_pods_of_several_sizes_are_tried_in_more_than_one_order() -> None:
-    # Largest first on the first node leaves 2 and 2 for a 3 that was to come: tightest first doesn't.
-    nodes = free(room(8, 99), room(6, 99), room(3, 99))
-    shapes = [workers(2, room(3, 1)), workers(2, room(2, 1)), workers(1, room(5, 1)), workers(2, room(1, 1))]
+    # The largest first, each on the first node with room, leaves no place for the last one.
+    nodes = free(room(6, 8), room(8, 7))
+    shapes = [workers(2, room(1, 1)), workers(2, room(3, 3))]
+    shapes += [workers(1, room(cpu, gi)) for cpu, gi in ((1, 2), (2, 2), (2, 3))]
     assert pack(shapes, nodes).complete
 
 
