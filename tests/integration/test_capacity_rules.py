@@ -1,4 +1,4 @@
-"""Quotas and limits of a namespace: the gate says what the API server does, and goes on when they allow it."""
+"""Quotas and limits of a namespace: the gate says what the API server does, and goes on when they let it."""
 
 from dataclasses import dataclass, field
 from typing import Any
