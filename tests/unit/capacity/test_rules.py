@@ -164,9 +164,9 @@ def test_a_quota_counts_the_pods_of_its_scopes(
 
 
 def test_a_priority_class_that_does_not_exist_is_named() -> None:
-    verdict = asked(wanted(cluster(priorityClassName="hihg")), Rules(classes=HIGH))
+    verdict = asked(wanted(cluster(priorityClassName="higher")), Rules(classes=HIGH))
     assert (verdict.reasons, verdict.allowed) == ((Code.UNSCHEDULABLE,), False)
-    assert "there is no PriorityClass hihg" in verdict.message
+    assert "there is no PriorityClass higher" in verdict.message
 
 
 def test_what_was_promised_in_the_namespace_counts_until_its_pods_exist() -> None:
