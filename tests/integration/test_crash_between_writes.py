@@ -29,6 +29,7 @@ CHILDREN = (
     "RayJob",
     "RayService",
     "Secret",
+    "Service",
 )
 
 
@@ -184,6 +185,7 @@ WANT = {
         ("PodDisruptionBudget", "iris"),
         ("RayService", "iris"),
         ("Secret", "iris-access"),
+        ("Service", "iris-serve"),
     },
     "InferenceEndpoint": {
         ("ControllerRevision", "v1-"),
@@ -192,6 +194,7 @@ WANT = {
         ("RayService", "v1"),
         ("Secret", "iris-keys"),
         ("Secret", "v1-access"),
+        ("Service", "v1-serve"),
     },
     "BatchJob": {("ConfigMap", "job-job"), ("ConfigMap", "job-jobcode"), ("RayJob", "job-2")},
     "rollback": {
@@ -199,6 +202,7 @@ WANT = {
         ("PodDisruptionBudget", "iris"),
         ("RayService", "iris"),
         ("Secret", "iris-access"),
+        ("Service", "iris-serve"),
     },
 }
 """A copy of code without its fingerprint."""

@@ -69,6 +69,7 @@ async def test_converged_means_silent_also_after_a_restart(
         ("apply", "Secret"),
         ("apply", "PodDisruptionBudget"),
         ("apply", "RayService"),
+        ("apply", "Service"),
         ("patch", "Pod"),  # its kubelet shall bring the access file
         ("patch", "RayService"),  # who holds which keys
         ("apply", "ControllerRevision"),  # it works: from now on there is a way back

@@ -52,7 +52,7 @@ async def _accepted(kube: Kube, kuberay: KubeRay, namespace: str, shares: Mappin
 def split(route: Mapping[str, Any]) -> dict[str, int]:
     """Percent by Deployment, as the gateway takes it."""
     refs = route["spec"]["rules"][0].get("backendRefs", ())
-    return {ref["name"].removesuffix("-serve-svc"): ref["weight"] for ref in refs}
+    return {ref["name"].removesuffix("-serve"): ref["weight"] for ref in refs}
 
 
 async def routed(kube: Kube, namespace: str, shares: Mapping[str, int], timeout_s: float = 20) -> Any:

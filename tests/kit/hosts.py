@@ -95,7 +95,7 @@ class Hosts(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        found = self.active.get(host.removesuffix(f"-serve-svc.{self._namespace}.svc"))
+        found = self.active.get(host.removesuffix(f"-serve.{self._namespace}.svc"))
         if found is None:
             raise OSError(f"{host}: no such name")
         return [

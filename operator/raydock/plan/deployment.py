@@ -12,6 +12,7 @@ from raydock.plan.observed import Observed
 from raydock.plan.ray_service import elsewhere, labels, ray_cluster, ray_service, started_at
 from raydock.plan.rollout import Choice, Option, options
 from raydock.plan.serve_config import resized, serve_config_v2
+from raydock.plan.service import left_for, moved_at, serving_service
 from raydock.reasons import Reason
 from raydock.wire.access import Access
 
@@ -36,6 +37,8 @@ class Step:
     """Pods that shall fetch the new access file."""
     held: str | None = None
     """New value of access.HELD_ANNOTATION on the RayService."""
+    former: tuple[str, ...] = ()
+    """Ray clusters that nobody comes to any more."""
     outdated: tuple[tuple[str, str], ...] = ()
     """Kind and name of what no version needs any more."""
 
@@ -61,6 +64,9 @@ def next_step(o: Observed, choice: Choice, defaults: Defaults) -> Step:
     service = _service(o, choice, defaults)
     if service is not None and not holds(seen.child_object, service):
         manifests.append(service)
+    moved = _moved(o)
+    if moved is not None and not holds(seen.service_object, moved):
+        manifests.append(moved)
     record = _record(o) if taken is None else None
     return Step(
         given_up=_given_up(o, taken),
@@ -69,6 +75,7 @@ def next_step(o: Observed, choice: Choice, defaults: Defaults) -> Step:
         goes_first=o.active_name if o.goes_first or _recreates(taken) else "",
         annotate=_stale_pods(o, content),
         held=_held(o, content),
+        former=_former(o, defaults),
         outdated=_outdated(o, record, choice),
     )
 
@@ -77,6 +84,23 @@ def spreading(o: Observed) -> bool:
     """Whether a serving pod has yet to report the newest access file."""
     wanted = access.held(access.access(o.cr, o.seen.endpoints))
     return o.seen.child is not None and o.seen.child.meta.annotations.get(access.HELD_ANNOTATION) != wanted
+
+
+def _moved(o: Observed) -> Manifest | None:
+    """The Service, and where it shall lead; None while there is nothing to lead to."""
+    leads = o.seen.service
+    if o.to_move or (leads is None and o.active_name):
+        return serving_service(o.cr, o.active_name, started_at(o.now))
+    return serving_service(o.cr, leads.cluster, moved_at(leads)) if leads else None
+
+
+def _former(o: Observed, defaults: Defaults) -> tuple[str, ...]:
+    """Ray clusters that were left for a while: whoever still had a connection to them is through."""
+    child, leads = o.seen.child, o.seen.service
+    if child is None or leads is None or not left_for(leads, defaults.cluster_deletion_delay_seconds, o.now):
+        return ()
+    named = {child.active.name, child.pending.name, leads.cluster}
+    return tuple(c.meta.name for c in o.seen.clusters if c.meta.name not in named and not c.meta.deleting)
 
 
 def _around(o: Observed, content: Access) -> list[Manifest]:
@@ -100,7 +124,7 @@ def _service(o: Observed, choice: Choice, defaults: Defaults) -> Manifest | None
     if taken is not None and (taken.way is not Way.BACK or o.taken_back):
         return _changed(o, taken, choice.told, defaults)
     if o.given_up or taken is not None:
-        return _restored(o, taken, choice.told, defaults)
+        return _restored(o, taken, choice.told)
     return _kept(o, defaults)
 
 
@@ -117,7 +141,7 @@ def _changed(o: Observed, taken: Option, why: str, defaults: Defaults) -> Manife
     elif taken.way in {Way.IN_PLACE, Way.ROLLING} and child:
         cluster, live = _same(o, noted, child.cluster_config, defaults), child.serve_config
     config = serve_config_v2(o.cr, o.wanted.whole, o.cr.spec.replicas, defaults, live)
-    return ray_service(o.cr, noted, cluster, config, defaults)
+    return ray_service(o.cr, noted, cluster, config)
 
 
 def _kept(o: Observed, defaults: Defaults) -> Manifest | None:
@@ -127,10 +151,10 @@ def _kept(o: Observed, defaults: Defaults) -> Manifest | None:
         return None
     replicas = min(o.cr.spec.replicas, noted.replicas)
     config = serve_config_v2(o.cr, noted.revision.whole, replicas, defaults, child.serve_config)
-    as_it_is = ray_service(o.cr, noted, child.cluster_config, config, defaults)
+    as_it_is = ray_service(o.cr, noted, child.cluster_config, config)
     if holds(o.seen.child_object, as_it_is):
         return as_it_is
-    return ray_service(o.cr, noted, _same(o, noted, child.cluster_config, defaults), config, defaults)
+    return ray_service(o.cr, noted, _same(o, noted, child.cluster_config, defaults), config)
 
 
 def _same(o: Observed, noted: Marks, live: Mapping[str, Any], defaults: Defaults) -> Mapping[str, Any]:
@@ -139,7 +163,7 @@ def _same(o: Observed, noted: Marks, live: Mapping[str, Any], defaults: Defaults
     return fresh if holds(live, fresh) else live
 
 
-def _restored(o: Observed, taken: Option | None, why: str, defaults: Defaults) -> Manifest | None:
+def _restored(o: Observed, taken: Option | None, why: str) -> Manifest | None:
     """The last good version, byte for byte but for the number of replicas."""
     good, spec = o.good, way_back.spec_of(o.seen.record_object)
     if good is None or spec is None:
@@ -155,9 +179,7 @@ def _restored(o: Observed, taken: Option | None, why: str, defaults: Defaults) -
             why=why,
         )
     replicas = min(o.cr.spec.replicas, noted.replicas)
-    return ray_service(
-        o.cr, noted, spec["rayClusterConfig"], resized(spec["serveConfigV2"], replicas), defaults
-    )
+    return ray_service(o.cr, noted, spec["rayClusterConfig"], resized(spec["serveConfigV2"], replicas))
 
 
 def _recreates(taken: Option | None) -> bool:

@@ -91,13 +91,32 @@ class Observed:
 
     @property
     def active_name(self) -> str:
-        """Name of the RayCluster that answers; empty when there is none."""
+        """Name of the RayCluster that KubeRay calls active; empty when there is none."""
         return self.seen.child.active.name if self.seen.child else ""
+
+    @property
+    def served_name(self) -> str:
+        """Name of the RayCluster that requests go to."""
+        return self.seen.service.cluster if self.seen.service else self.active_name
+
+    @property
+    def behind(self) -> bool:
+        """Requests still go to another cluster than the one that KubeRay calls active."""
+        return bool(self.active_name) and self.served_name != self.active_name
+
+    @property
+    def to_move(self) -> bool:
+        """Requests shall go to KubeRay's active cluster from now on: it answers, or nothing else is there."""
+        if not self.behind:
+            return False
+        if self.seen.newcomer is not None and self.seen.newcomer.status == READY:
+            return True
+        return all(c.meta.name != self.served_name for c in self.seen.clusters)
 
     @cached_property
     def active_pods(self) -> tuple[Pod, ...]:
         """Pods of the cluster that answers."""
-        name = self.active_name
+        name = self.served_name
         return tuple(p for p in self.seen.pods if name and p.ray_cluster == name and not p.deleting)
 
     @cached_property
@@ -110,7 +129,9 @@ class Observed:
     @property
     def moving(self) -> bool:
         """Another Ray cluster than the one that answers was asked for."""
-        return self.marks is not None and bool(self.active_mark) and self.active_mark != self.marks.cluster
+        if self.marks is None or not self.active_mark:
+            return False
+        return self.behind or self.active_mark != self.marks.cluster
 
     @property
     def goes_first(self) -> bool:
@@ -255,7 +276,7 @@ class Observed:
     @property
     def left_behind(self) -> bool:
         """Pods of a former Ray cluster still finish their requests."""
-        keeps = {self.active_name, self.newest.name if self.newest else ""} - {""}
+        keeps = {self.active_name, self.served_name, self.newest.name if self.newest else ""} - {""}
         return bool(keeps) and any(p.ray_cluster and p.ray_cluster not in keeps for p in self.seen.pods)
 
     @property

@@ -13,7 +13,7 @@ from raydock.plan.pods import PodParts, gpus, of_ray, of_replica, pod_template, 
 from raydock.plan.serve_config import head_cpus
 from raydock.wire import paths
 
-# KubeRay moves the Service to the new cluster before it deletes this pod, and a moved Service moves only new
+# The Service is moved to the new cluster before this pod is deleted, and a moved Service moves only new
 # connections. So: time for the endpoints to spread, then HAProxy's soft stop ends keep-alive and finishes
 # what is in flight. The pod leaves when no connection to port 8000 (1F40) is established (01) any more, at
 # the latest with its grace period. HAProxy itself is no sign: Ray starts it again.
@@ -22,8 +22,9 @@ PRE_STOP: Final = (
     "grep -qhE '^ *[0-9]+: [0-9A-F]+:1F40 [0-9A-F]+:[0-9A-F]+ 01' /proc/net/tcp /proc/net/tcp6 || exit 0; "
     "sleep 1; done"
 )
-SERVICE_SUFFIX: Final = "-serve-svc"
-"""KubeRay's Service for requests: made when the first cluster is ready, moved at a switch."""
+KUBERAY_KEEPS_S: Final = 3600
+"""How long KubeRay leaves a former Ray cluster alone. raydock takes it away itself, a minute after it moved
+the Service; were raydock away just then, nothing that serves would be lost."""
 RAY_DRAIN_RESERVE_S: Final = 35
 """Part of the grace period that is Ray's own (30 s drain), after preStop."""
 
@@ -54,15 +55,13 @@ def pod_parts(cr: Deployment, code_copy: str | None, defaults: Defaults) -> PodP
     )
 
 
-def ray_service(
-    cr: Deployment, noted: Marks, cluster: Mapping[str, Any], serve_config: str, defaults: Defaults
-) -> Manifest:
+def ray_service(cr: Deployment, noted: Marks, cluster: Mapping[str, Any], serve_config: str) -> Manifest:
     """The whole manifest. `cluster`: a fresh `ray_cluster`, or a former one where no new one is wanted."""
     manifest = child(cr.metadata, cr.kind, "ray.io/v1", "RayService", cr.metadata.name, labels(cr))
     manifest["metadata"]["annotations"] = noted.annotations()
     manifest["spec"] = {
         "serveConfigV2": serve_config,
-        "rayClusterDeletionDelaySeconds": defaults.cluster_deletion_delay_seconds,
+        "rayClusterDeletionDelaySeconds": KUBERAY_KEEPS_S,
         "rayClusterConfig": dict(cluster),
     }
     return sealed(manifest)

@@ -10,6 +10,7 @@ from raydock.facts.pod import Pod
 from raydock.facts.raycluster import RayCluster
 from raydock.facts.rayservice import RayService
 from raydock.facts.route import HttpRoute
+from raydock.facts.service import Service
 from raydock.wire.host import Health
 
 
@@ -34,6 +35,12 @@ class Seen:
     """MANIFEST_ANNOTATION of the live access Secret."""
     budget_object: Mapping[str, Any] | None = None
     """The live PodDisruptionBudget."""
+    service: Service | None = None
+    """The Service, and the Ray cluster that it leads to."""
+    service_object: Mapping[str, Any] | None = None
+    """The same as JSON."""
+    newcomer: Health | None = None
+    """What the health route of KubeRay's active cluster answered, while the Service leads to another one."""
     endpoints: tuple[tuple[InferenceEndpoint, HttpRoute | None], ...] = ()
     """All of the namespace, with their routes."""
     pods: tuple[Pod, ...] = ()

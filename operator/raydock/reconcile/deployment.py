@@ -9,6 +9,7 @@ from raydock.api.deployment import Deployment, DeploymentStatus, WithoutRoom
 from raydock.errors import Unfinished, Waiting
 from raydock.facts.meta import meta
 from raydock.facts.rayservice import ray_service
+from raydock.facts.service import service
 from raydock.plan import access, traffic
 from raydock.plan import deployment as plan
 from raydock.plan.observed import Observed
@@ -75,9 +76,11 @@ async def _pass(key: Key, cr: Deployment, do: Deps) -> Outcome:
     step = plan.next_step(o, choice, do.defaults)
     after = await _apply(o, step, do)
     told = status.still_refused(after) if o.refused_for_good else status.deployment(after, choice)
-    await write_status(cr, told, do)
+    moves = any(m["kind"] == "Service" for m in step.manifests)
+    if not moves:  # who answers there is told by the next pass, in a moment
+        await write_status(cr, told, do)
     return Outcome(
-        look_again_s=_tick(after, choice, told),
+        look_again_s=SPREADING_TICK_S if moves else _tick(after, choice, told),
         events=tuple(
             Event("Warning" if e.warning else "Normal", e.reason, e.message, key)
             for e in rollout.events(o, choice, step)
@@ -155,16 +158,27 @@ async def _apply(o: Observed, step: plan.Step, do: Deps) -> Observed:
         if reply is not None and manifest["kind"] == "RayService":
             do.gate.applied(o.cr.metadata.uid, reply)
             seen = seen.with_child(ray_service(reply), reply)
+        elif reply is not None and manifest["kind"] == "Service":
+            seen = replace(seen, service=service(reply), service_object=reply)
     if step.abandon:
         await do.kube.patch_status("RayService", namespace, own, {"pendingServiceStatus": None})
     if step.goes_first:
         await remove([c for c in _clusters(o, do) if c["metadata"]["name"] == step.goes_first], do)
+    if step.former:
+        await _take_away(o, step.former, do)
     for pod, annotations in step.annotate:
         await do.kube.annotate("Pod", namespace, pod, annotations)
     if step.held is not None:
         await do.kube.annotate("RayService", namespace, own, {access.HELD_ANNOTATION: step.held})
     await remove([obj for kind, name in step.outdated if (obj := await _identity(kind, name, o, do))], do)
     return Observed(o.cr, seen, o.now)
+
+
+async def _take_away(o: Observed, former: tuple[str, ...], do: Deps) -> None:
+    """Delete Ray clusters that KubeRay names no more; it would make one that it still names anew."""
+    live = ray_service(await do.kube.get("RayService", o.cr.metadata.namespace, o.cr.metadata.name))
+    gone = set(former) - {live.active.name, live.pending.name}
+    await remove([c for c in _clusters(o, do) if c["metadata"]["name"] in gone], do)
 
 
 async def _identity(kind: str, name: str, o: Observed, do: Deps) -> dict[str, Any] | None:

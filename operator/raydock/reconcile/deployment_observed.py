@@ -11,11 +11,12 @@ from raydock.facts.pod import Pod
 from raydock.facts.raycluster import ray_cluster
 from raydock.facts.rayservice import RayService, ray_service
 from raydock.facts.route import http_route
+from raydock.facts.service import Service, service
 from raydock.plan import access, code
 from raydock.plan.meta import DEPLOYMENT_LABEL
 from raydock.plan.observed import Observed
-from raydock.plan.ray_service import SERVICE_SUFFIX
 from raydock.plan.seen import Seen
+from raydock.plan.service import name_of
 from raydock.reconcile import needs
 from raydock.reconcile.children import child, mark
 from raydock.reconcile.deps import Deps
@@ -55,6 +56,7 @@ async def _seen(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> S
         copied = (
             await mark("ConfigMap", cr.metadata, code.copy_name(name, code.code_hash(source)), do) is not None
         )
+    leads = await child("Service", cr.metadata, name_of(name), do)
     pods = tuple(do.store.labelled("Pod", namespace, DEPLOYMENT_LABEL, name))
     leaving = seen_child is not None and seen_child.meta.deleting
     clusters = do.store.owned_by("RayCluster", seen_child.meta.uid) if seen_child else ()
@@ -70,10 +72,13 @@ async def _seen(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> S
         code_copied=copied,
         access_mark=await mark("Secret", cr.metadata, access.secret_name(name), do),
         budget_object=await child("PodDisruptionBudget", cr.metadata, name, do),
+        service=service(leads) if leads else None,
+        service_object=leads,
+        newcomer=await _newcomer(seen_child, service(leads) if leads else None, pods, do),
         endpoints=_endpoints(namespace, do),
         pods=pods,
         cordoned=frozenset(node.name for node in do.store.all("Node") if node.unschedulable),
-        health=await _health(cr, seen_child, do),
+        health=await _health(cr, seen_child, service(leads) if leads else None, do),
         held=await _held(cr, seen_child, pods, do),
         being_deleted=leaving,
     )
@@ -89,11 +94,24 @@ def _endpoints(namespace: str, do: Deps) -> tuple[Any, ...]:
     return tuple(found)
 
 
-async def _health(cr: Deployment, seen: RayService | None, do: Deps) -> Health | None:
-    """What the wanted application says through its Service; the probe never wakes anything."""
-    if seen is None or cr.spec.suspend or not seen.active.name:
+async def _newcomer(
+    seen: RayService | None, leads: Service | None, pods: tuple[Pod, ...], do: Deps
+) -> Health | None:
+    """What the head of KubeRay's active cluster says, while the Service leads to another one."""
+    if seen is None or leads is None or leads.cluster == seen.active.name:
         return None
-    host = f"{seen.meta.name}{SERVICE_SUFFIX}.{cr.metadata.namespace}.svc"
+    for pod in pods:
+        if pod.ray_cluster == seen.active.name and pod.is_head and pod.ip and not pod.deleting:
+            answer = await do.probe.ready(pod.ip, SERVE_PORT, PROBE_TIMEOUT_S)
+            return answer if isinstance(answer, Health) else None
+    return None
+
+
+async def _health(cr: Deployment, seen: RayService | None, leads: Service | None, do: Deps) -> Health | None:
+    """What the application that requests go to says; the probe never wakes anything."""
+    if seen is None or leads is None or cr.spec.suspend:
+        return None
+    host = f"{leads.meta.name}.{cr.metadata.namespace}.svc"
     answer = await do.probe.ready(host, SERVE_PORT, PROBE_TIMEOUT_S)
     return answer if isinstance(answer, Health) else None
 

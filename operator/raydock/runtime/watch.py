@@ -26,6 +26,7 @@ CHILDREN: Final = (
     "HTTPRoute",
     "ControllerRevision",
     "PodDisruptionBudget",
+    "Service",
 )
 """Watched where they carry our label; KubeRay hands the labels on to its RayClusters."""
 SURROUNDINGS: Final = ("Gateway", "Pod", "Node", "ResourceQuota", "LimitRange", "PriorityClass")

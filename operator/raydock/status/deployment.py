@@ -19,8 +19,8 @@ from raydock.api.deployment import (
 from raydock.api.deployment import Revision as RevisionStatus
 from raydock.plan import trouble
 from raydock.plan.observed import Observed
-from raydock.plan.ray_service import SERVICE_SUFFIX
 from raydock.plan.rollout import Choice
+from raydock.plan.service import name_of
 from raydock.reasons import Reason
 from raydock.status.capacity import capacity, capacity_available
 from raydock.status.conditions import condition, ready, reconciling, settle, stalled, stopped, with_paused
@@ -43,7 +43,7 @@ def deployment(o: Observed, choice: Choice) -> DeploymentStatus:
         replicas=cr.spec.replicas if child else 0,
         ready_replicas=_ready_replicas(o),
         serve_application=_application(o),
-        service=ServiceReference(name=child.meta.name + SERVICE_SUFFIX, port=SERVE_PORT)
+        service=ServiceReference(name=name_of(child.meta.name), port=SERVE_PORT)
         if child and child.active.name and not cr.spec.suspend
         else None,
         revision=RevisionStatus(
@@ -55,8 +55,8 @@ def deployment(o: Observed, choice: Choice) -> DeploymentStatus:
         capacity=room,
         ray_service=RayServiceReference(
             name=child.meta.name,
-            active_cluster=child.active.name or None,
-            pending_cluster=child.pending.name or None,
+            active_cluster=o.served_name or None,
+            pending_cluster=child.pending.name or (child.active.name if o.behind else None) or None,
         )
         if child
         else None,

@@ -12,6 +12,7 @@ from raydock.facts.raycluster import RayCluster, ray_cluster
 from raydock.facts.rayjob import ray_job
 from raydock.facts.rayservice import RayService, ray_service
 from raydock.facts.route import HttpRoute, http_route
+from raydock.facts.service import service as service_fact
 from raydock.plan import access, batchjob, deployment, resolved, way_back
 from raydock.plan.defaults import Defaults
 from raydock.plan.marks import CLUSTER_ANNOTATION, marks
@@ -19,6 +20,7 @@ from raydock.plan.observed import Observed
 from raydock.plan.ray_job import ray_job as job_manifest
 from raydock.plan.rollout import Choice, Option
 from raydock.plan.seen import Seen
+from raydock.plan.service import serving_service
 from raydock.wire.host import Health
 from raydock.wire.progress import Report
 from raydock.wire.record import dumps
@@ -142,7 +144,10 @@ def serving(
     service = written(cr, active=cluster, app="RUNNING", host="HEALTHY", code=code)
     record = record_of(cr, service)
     notes = service["metadata"]["annotations"]
+    leads = serving_service(cr, cluster, "2026-05-04T10:00:00Z")
     return Seen(
+        service=service_fact(leads),
+        service_object=leads,
         child=ray_service(service),
         child_object=service,
         clusters=(cluster_of(service, cluster),),

@@ -43,7 +43,7 @@ def test_a_split_that_is_none_is_no_memory(text: str | None) -> None:
 
 def test_a_backend_is_what_the_deployment_claims() -> None:
     said = {
-        "service": {"name": "iris-serve-svc", "port": 8000},
+        "service": {"name": "iris-serve", "port": 8000},
         "conditions": [
             {
                 "type": "ApplicationHealthy",
@@ -56,7 +56,7 @@ def test_a_backend_is_what_the_deployment_claims() -> None:
         ],
     }
     up = with_status(dep(), DeploymentStatus.model_validate(said))
-    assert traffic.backend(up) == Backend("iris-serve-svc", True)
+    assert traffic.backend(up) == Backend("iris-serve", True)
     assert traffic.backend(None) == NONE
     assert traffic.backend(with_status(dep(suspend=True), up.status)) == NONE
     assert traffic.backend(with_status(dep(), DeploymentStatus(conditions=up.status.conditions))) == NONE

@@ -10,12 +10,15 @@ from raydock.api import Deployment
 from raydock.capacity.verdict import Verdict
 from raydock.facts.controller_revision import controller_revision
 from raydock.facts.rayservice import ray_service
+from raydock.facts.service import service
 from raydock.plan.deployment import next_step, ways
 from raydock.plan.marks import CLUSTER_ANNOTATION, Way, marks
 from raydock.plan.observed import Observed
 from raydock.plan.seen import Seen
+from raydock.plan.service import serving_service
 from raydock.plan.way_back import ROLLED_BACK_ANNOTATION, RolledBack, good
 from raydock.wire.failure import line
+from raydock.wire.host import Health
 from raydock.wire.progress import Failure
 from tests.unit.plan.given import (
     DEFAULTS,
@@ -397,6 +400,50 @@ def test_two_records_are_kept() -> None:
     assert next_step(o, chosen(o), DEFAULTS).outdated == (
         ("ControllerRevision", before.records[0].meta.name),
     )
+
+
+def switched(seen: Seen, health: Health | None) -> Seen:
+    """KubeRay calls the second cluster active; requests still go to the first."""
+    assert seen.child is not None
+    assert seen.child_object is not None
+    second = cluster_of(dict(seen.child_object), "iris-b")
+    child = replace(seen.child, active=replace(seen.child.active, name="iris-b"))
+    return replace(seen, child=child, clusters=(*seen.clusters, second), newcomer=health)
+
+
+def leads_to(cr: Deployment, seen: Seen, now: Any = NOW) -> list[str]:
+    o = Observed(cr, seen, now)
+    made = next_step(o, chosen(o), DEFAULTS).manifests
+    return [m["spec"]["selector"]["ray.io/cluster"] for m in made if m["kind"] == "Service"]
+
+
+@pytest.mark.parametrize(
+    ("health", "wanted"),
+    [
+        pytest.param(healthy("new"), ["iris-b"], id="it answers"),
+        pytest.param(healthy("new", "unhealthy"), [], id="it says that it cannot yet"),
+        pytest.param(None, [], id="it does not answer"),
+    ],
+)
+def test_requests_go_to_the_second_cluster_once_it_answers(health: Health | None, wanted: list[str]) -> None:
+    seen = switched(moved(PODS, serving(OLD)), health)
+    assert leads_to(PODS, seen) == wanted
+    o = observed(PODS, seen)
+    assert (o.moving, o.works) == (True, False)
+
+
+def test_requests_follow_at_once_where_nothing_is_left_to_answer_them() -> None:
+    seen = switched(moved(PODS, serving(OLD)), None)
+    assert leads_to(PODS, replace(seen, clusters=seen.clusters[1:])) == ["iris-b"]
+
+
+def test_a_former_cluster_goes_a_minute_after_requests_left_it() -> None:
+    seen = switched(moved(PODS, serving(OLD)), None)
+    leads = serving_service(PODS, "iris-b", "2026-05-04T10:00:00Z")
+    seen = replace(seen, service=service(leads), service_object=leads)
+    for seconds, former in ((59, ()), (60, ("iris-a",))):
+        o = Observed(PODS, seen, after(seconds))
+        assert next_step(o, chosen(o), DEFAULTS).former == former
 
 
 def code(text: str) -> dict[str, Any]:

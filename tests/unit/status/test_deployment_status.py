@@ -332,7 +332,7 @@ def test_the_figures_of_a_ready_deployment() -> None:
     told = Situation(OLD, OLD, UP, (pod_of(OLD),), healthy(rev(OLD))).told()
     assert (told.replicas, told.ready_replicas) == (1, 1)
     assert told.service is not None
-    assert (told.service.name, told.service.port) == ("iris-serve-svc", 8000)
+    assert (told.service.name, told.service.port) == ("iris-serve", 8000)
     assert told.revision is not None
     assert told.revision.serving == told.revision.wanted == rev(OLD)
     assert told.progress is not None
