@@ -118,13 +118,16 @@ class Admitted:
         self._applied.pop(owner_uid, None)
 
     def release_named(self, kind: str, namespace: str, name: str) -> bool:
-        """As `release`, for all that ever had this name. Whether anything was promised to them."""
-        named = [
-            o for o, _ in self._promised.values() if (o.kind, o.namespace, o.name) == (kind, namespace, name)
-        ]
-        for owner in named:
-            self.release(owner.uid)
-        return bool(named)
+        """As `release`, for all that ever had this name. Whether room came free by it.
+
+        A promise that was kept frees none: what its child still has to start is reserved now.
+        """
+        place = (kind, namespace, name)
+        named = [o.uid for o, _ in self._promised.values() if (o.kind, o.namespace, o.name) == place]
+        freed = any(uid not in self._applied for uid in named)
+        for uid in named:
+            self.release(uid)
+        return freed
 
     def reservations(self, children: Iterable[Meta]) -> list[Reservation]:
         """What is promised beyond `children`: our RayServices, RayJobs and RayClusters as watched.

@@ -255,6 +255,23 @@ def test_the_newest_admission_of_an_owner_counts() -> None:
     assert admitted.reservations([]) == []
 
 
+def test_only_a_promise_that_nothing_came_of_frees_room() -> None:
+    admitted = Admitted()
+    assert not admitted.release_named(IRIS.kind, IRIS.namespace, IRIS.name)
+    admitted.remember(IRIS, [head(room(1, 1))])
+    assert admitted.release_named(IRIS.kind, IRIS.namespace, IRIS.name)
+    admitted.remember(IRIS, [head(room(1, 1))])
+    admitted.applied(IRIS.uid, service().meta)
+    assert not admitted.release_named(IRIS.kind, IRIS.namespace, IRIS.name)
+
+
+def test_nothing_stays_promised_to_a_former_object_of_the_name() -> None:
+    admitted = Admitted()
+    admitted.remember(IRIS, [head(room(1, 1))])
+    admitted.remember(IRIS._replace(uid="again"), [head(room(2, 2))])
+    assert [entry.owner_uid for entry in admitted.reservations([])] == ["again"]
+
+
 def test_what_nobody_was_promised_cannot_be_applied() -> None:
     admitted = Admitted()
     admitted.applied("stranger", meta({}))
