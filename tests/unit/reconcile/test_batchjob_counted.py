@@ -26,4 +26,4 @@ def test_an_end_is_counted_once(
 ) -> None:
     status = {"state": told_before} if told_before else {}
     cr = BatchJob.parse({**cases("batchjob")[0].cr, "status": status})
-    assert _counted(cr, Step(result=result)) == want
+    assert _counted(cr, None, Step(result=result)) == want
