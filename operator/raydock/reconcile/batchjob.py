@@ -50,7 +50,8 @@ async def _pass(key: Key, cr: BatchJob, do: Deps) -> Outcome:
     step = plan.next_step(cr, seen, verdict, do.clock(), do.defaults)
     seen = await _apply(cr, seen, step, do)
     report = seen.report
-    told = status.batch_job(cr, seen, verdict, step, do.clock())
+    reserved = do.gate.reserved(cr.metadata.uid, seen.pods)
+    told = status.batch_job(cr, seen, verdict, step, do.clock(), reserved)
     if _may_wait(cr, told, do):
         return Outcome(look_again_s=float(PROGRESS_EVERY_S))
     await write_status(cr, told, do)

@@ -75,7 +75,8 @@ async def _pass(key: Key, cr: Deployment, do: Deps) -> Outcome:
         return await _stand_still(o, stop, do)
     step = plan.next_step(o, choice, do.defaults)
     after = await _apply(o, step, do)
-    told = status.still_refused(after) if o.refused_for_good else status.deployment(after, choice)
+    reserved = do.gate.reserved(cr.metadata.uid, after.seen.pods)
+    told = status.still_refused(after) if o.refused_for_good else status.deployment(after, choice, reserved)
     moves = any(m["kind"] == "Service" for m in step.manifests)
     if not moves:  # who answers there is told by the next pass, in a moment
         await write_status(cr, told, do)

@@ -14,6 +14,7 @@ from raydock.api.batchjob import (
 )
 from raydock.api.capacity import Capacity
 from raydock.api.conditions import Condition, ConditionType
+from raydock.capacity.demand import PodShape
 from raydock.capacity.verdict import Verdict
 from raydock.facts.rayjob import RayJob
 from raydock.plan import trouble
@@ -26,12 +27,19 @@ from raydock.wire.ledger import SUCCESS_FILE
 from raydock.wire.progress import Output, Report
 
 
-def batch_job(cr: BatchJob, seen: Seen, verdict: Verdict | None, step: Step, now: datetime) -> BatchJobStatus:
-    """What `cr` may claim."""
+def batch_job(
+    cr: BatchJob,
+    seen: Seen,
+    verdict: Verdict | None,
+    step: Step,
+    now: datetime,
+    reserved: tuple[PodShape, ...] = (),
+) -> BatchJobStatus:
+    """What `cr` may claim. `reserved`: what was admitted and is not bound to a node yet."""
     result = step.result or ended(seen)
     # A verdict about one more worker of a running job is not the answer that the job started with.
     verdict = verdict if step.start is not None or seen.current(cr) is None else None
-    room = capacity(cr.status.capacity, verdict, now)
+    room = capacity(cr.status.capacity, verdict, now, reserved)
     state, found = _ended(result) if result else _running(cr, seen, verdict, room)
     job = seen.current(cr)
     return BatchJobStatus(

@@ -17,6 +17,7 @@ from raydock.api.deployment import (
     WithoutRoom,
 )
 from raydock.api.deployment import Revision as RevisionStatus
+from raydock.capacity.demand import PodShape
 from raydock.plan import trouble
 from raydock.plan.observed import Observed
 from raydock.plan.rollout import Choice
@@ -31,11 +32,14 @@ REFUSAL: Final = frozenset({ConditionType.READY, ConditionType.CAPACITY_AVAILABL
 """Conditions that tell of the gate's no."""
 
 
-def deployment(o: Observed, choice: Choice) -> DeploymentStatus:
-    """What `o.cr` may claim. `Ready` takes reason and message of the first condition that isn't True."""
+def deployment(o: Observed, choice: Choice, reserved: tuple[PodShape, ...] = ()) -> DeploymentStatus:
+    """What `o.cr` may claim. `Ready` takes reason and message of the first condition that isn't True.
+
+    `reserved`: what was admitted and is not bound to a node yet.
+    """
     cr, child = o.cr, o.seen.child
     verdict = None if choice.only_leaves_node else choice.verdict
-    room = capacity(cr.status.capacity, verdict, o.now)
+    room = capacity(cr.status.capacity, verdict, o.now, reserved)
     found = _suspended() if cr.spec.suspend else _conditions(o, choice, room)
     return DeploymentStatus(
         observed_generation=cr.metadata.generation,
