@@ -135,13 +135,10 @@ class Observed:
 
     @property
     def goes_first(self) -> bool:
-        """The cluster that answers was given up for the new one, and is still there."""
-        return (
-            self.moving
-            and self.marks is not None
-            and self.marks.way is Way.RECREATE
-            and any(c.meta.name == self.active_name and not c.meta.deleting for c in self.seen.clusters)
-        )
+        """KubeRay's active cluster was given up for the new one, and is still there."""
+        if self.marks is None or self.marks.way is not Way.RECREATE or self.active_mark == self.marks.cluster:
+            return False
+        return any(c.meta.name == self.active_name and not c.meta.deleting for c in self.seen.clusters)
 
     @property
     def superfluous(self) -> str:

@@ -320,6 +320,11 @@ def test_recreate_takes_the_old_cluster_away_after_the_new_one_was_asked_for() -
     assert next_step(o, chosen(o), DEFAULTS).goes_first == "iris-a"
     gone = observed(cr, replace(seen, clusters=(), pods=()))
     assert next_step(gone, chosen(gone), DEFAULTS).goes_first == ""
+    # The new one is KubeRay's active cluster before the Service leads there.
+    there = switched(seen, None)
+    came = observed(cr, replace(there, clusters=there.clusters[1:], pods=()))
+    assert came.behind
+    assert next_step(came, chosen(came), DEFAULTS).goes_first == ""
 
 
 def test_a_cluster_that_leaves_a_node_is_the_same_elsewhere() -> None:
