@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from raydock.plan import access, budget, code, way_back
+from raydock.plan import access, budget, code, version, way_back
 from raydock.plan.defaults import Defaults
-from raydock.plan.marks import Marks, Way
-from raydock.plan.meta import MANIFEST_ANNOTATION, Manifest, fingerprint, holds
+from raydock.plan.marks import Way
+from raydock.plan.meta import MANIFEST_ANNOTATION, Manifest, holds
 from raydock.plan.observed import Observed
-from raydock.plan.ray_service import elsewhere, labels, ray_cluster, ray_service, started_at
+from raydock.plan.ray_service import labels, started_at
 from raydock.plan.rollout import Choice, Option, options
-from raydock.plan.serve_config import resized, serve_config_v2
 from raydock.plan.service import left_for, moved_at, serving_service
 from raydock.reasons import Reason
 from raydock.wire.access import Access
@@ -50,7 +49,7 @@ class Step:
 
 def ways(o: Observed, defaults: Defaults) -> tuple[Option, ...]:
     """The open ways, the lightest first; none when nothing is to be done."""
-    return options(o, defaults, _fresh(o, _new_marks(o, None), defaults))
+    return options(o, defaults, version.new_cluster(o, defaults))
 
 
 def next_step(o: Observed, choice: Choice, defaults: Defaults) -> Step:
@@ -61,7 +60,7 @@ def next_step(o: Observed, choice: Choice, defaults: Defaults) -> Step:
     taken = choice.taken
     content = access.access(cr, seen.endpoints)
     manifests = _around(o, content)
-    service = _service(o, choice, defaults)
+    service = version.service(o, choice, defaults)
     if service is not None and not holds(seen.child_object, service):
         manifests.append(service)
     moved = _moved(o)
@@ -72,7 +71,7 @@ def next_step(o: Observed, choice: Choice, defaults: Defaults) -> Step:
         given_up=_given_up(o, taken),
         manifests=(*manifests, *([record] if record else ())),
         abandon=_abandoned(o, taken),
-        goes_first=o.active_name if o.goes_first or _recreates(taken) else "",
+        goes_first=o.active_name if o.goes_first or version.recreates(taken) else "",
         annotate=_stale_pods(o, content),
         held=_held(o, content),
         former=_former(o, defaults),
@@ -116,103 +115,6 @@ def _around(o: Observed, content: Access) -> list[Manifest]:
     if not holds(seen.budget_object, budgeted):
         manifests.append(budgeted)
     return manifests
-
-
-def _service(o: Observed, choice: Choice, defaults: Defaults) -> Manifest | None:
-    """The RayService as it shall be; None while it must stay as it is, or away."""
-    taken = choice.taken
-    if taken is not None and (taken.way is not Way.BACK or o.taken_back):
-        return _changed(o, taken, choice.told, defaults)
-    if o.given_up or taken is not None:
-        return _restored(o, taken, choice.told)
-    return _kept(o, defaults)
-
-
-def _changed(o: Observed, taken: Option, why: str, defaults: Defaults) -> Manifest:
-    """For what the spec asks, in the way that was taken."""
-    noted, child = _new_marks(o, taken, why), o.seen.child
-    cluster: Mapping[str, Any] = _fresh(o, noted, defaults)
-    live = None
-    if taken.leaves_node and child:
-        cluster, live = elsewhere(child.cluster_config, noted), child.serve_config
-    elif taken.way is Way.BACK:
-        spec = way_back.spec_of(o.seen.record_object) or {}
-        cluster, live = _same(o, noted, spec["rayClusterConfig"], defaults), spec["serveConfigV2"]
-    elif taken.way in {Way.IN_PLACE, Way.ROLLING} and child:
-        cluster, live = _same(o, noted, child.cluster_config, defaults), child.serve_config
-    config = serve_config_v2(o.cr, o.wanted.whole, o.cr.spec.replicas, defaults, live)
-    return ray_service(o.cr, noted, cluster, config)
-
-
-def _kept(o: Observed, defaults: Defaults) -> Manifest | None:
-    """What was applied last; what only the operator would add today must not replace pods."""
-    noted, child = o.marks, o.seen.child
-    if noted is None or child is None or noted.revision.whole != o.wanted.whole:
-        return None
-    replicas = min(o.cr.spec.replicas, noted.replicas)
-    config = serve_config_v2(o.cr, noted.revision.whole, replicas, defaults, child.serve_config)
-    as_it_is = ray_service(o.cr, noted, child.cluster_config, config)
-    if holds(o.seen.child_object, as_it_is):
-        return as_it_is
-    return ray_service(o.cr, noted, _same(o, noted, child.cluster_config, defaults), config)
-
-
-def _same(o: Observed, noted: Marks, live: Mapping[str, Any], defaults: Defaults) -> Mapping[str, Any]:
-    """A cluster spec that changes nothing in `live`; without the API server's defaults where that can be."""
-    fresh = _fresh(o, noted, defaults)
-    return fresh if holds(live, fresh) else live
-
-
-def _restored(o: Observed, taken: Option | None, why: str) -> Manifest | None:
-    """The last good version, byte for byte but for the number of replicas."""
-    good, spec = o.good, way_back.spec_of(o.seen.record_object)
-    if good is None or spec is None:
-        return None
-    noted = good.marks
-    if o.marks and o.marks.same_place(noted):
-        noted = o.marks
-    elif taken is not None:
-        noted = replace(
-            noted,
-            started=started_at(o.now),
-            way=Way.RECREATE if _recreates(taken) else Way.BACK,
-            why=why,
-        )
-    replicas = min(o.cr.spec.replicas, noted.replicas)
-    return ray_service(o.cr, noted, spec["rayClusterConfig"], resized(spec["serveConfigV2"], replicas))
-
-
-def _recreates(taken: Option | None) -> bool:
-    return taken is not None and taken.demand is not None and taken.demand.way == "recreate"
-
-
-def _new_marks(o: Observed, taken: Option | None, why: str = "") -> Marks:
-    """Notes for another version. `taken` None: of a new cluster."""
-    leaves = taken is not None and taken.leaves_node
-    attempt = o.evacuation if leaves else o.attempt
-    stays = o.good.marks if taken and taken.way is Way.BACK and o.good else o.marks
-    new_cluster = taken is None or taken.way in {Way.CREATE, Way.BLUE_GREEN, Way.RECREATE}
-    if new_cluster or stays is None:
-        # Never that of the cluster that serves, or KubeRay would make no other.
-        cluster, replicas = fingerprint([attempt, o.active_name]), o.cr.spec.replicas
-        if leaves and o.marks:
-            replicas = o.marks.replicas
-    else:
-        cluster, replicas = stays.cluster, stays.replicas
-    return Marks(
-        revision=o.wanted,
-        cluster=cluster,
-        replicas=replicas,
-        attempt=attempt,
-        started=started_at(o.now),
-        way=taken.way if taken else Way.CREATE,
-        why=why,
-        code=o.code_copy,
-    )
-
-
-def _fresh(o: Observed, noted: Marks, defaults: Defaults) -> Manifest:
-    return ray_cluster(o.cr, noted, defaults)
 
 
 def _abandoned(o: Observed, taken: Option | None) -> str:
