@@ -109,8 +109,10 @@ class Observed:
         """Requests shall go to KubeRay's active cluster from now on: it answers, or nothing else is there."""
         if not self.behind:
             return False
-        if self.seen.newcomer is not None and self.seen.newcomer.status == READY:
-            return True
+        found = self.seen.newcomer
+        if found is not None and self.marks is not None and found.status == READY:
+            # KubeRay may have gone on to a version that was given up in the meantime.
+            return found.revision == self.marks.revision.whole
         return all(c.meta.name != self.served_name for c in self.seen.clusters)
 
     @cached_property

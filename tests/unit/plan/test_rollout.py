@@ -425,8 +425,9 @@ def leads_to(cr: Deployment, seen: Seen, now: Any = NOW) -> list[str]:
 @pytest.mark.parametrize(
     ("health", "wanted"),
     [
-        pytest.param(healthy("new"), ["iris-b"], id="it answers"),
-        pytest.param(healthy("new", "unhealthy"), [], id="it says that it cannot yet"),
+        pytest.param(healthy(observed(PODS).wanted.whole), ["iris-b"], id="it answers"),
+        pytest.param(healthy(observed(PODS).wanted.whole, "unhealthy"), [], id="it says that it cannot yet"),
+        pytest.param(healthy("another"), [], id="it is a version that was given up meanwhile"),
         pytest.param(None, [], id="it does not answer"),
     ],
 )
