@@ -59,7 +59,7 @@ def deployment(o: Observed, choice: Choice, reserved: tuple[PodShape, ...] = ())
         capacity=room,
         ray_service=RayServiceReference(
             name=child.meta.name,
-            active_cluster=o.served_name or None,
+            active_cluster=(o.served_name or None) if child.active.name else None,
             pending_cluster=child.pending.name or (child.active.name if o.behind else None) or None,
         )
         if child
