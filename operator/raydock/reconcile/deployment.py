@@ -153,7 +153,11 @@ async def _apply(o: Observed, step: plan.Step, do: Deps) -> Observed:
         return Observed(o.cr, seen.without_child(), o.now)
     if step.given_up:
         record, notes = step.given_up
-        await do.kube.annotate("ControllerRevision", namespace, record, notes)
+        # The reply goes into the store at once: a pass that did not know of it would try the version again.
+        patch = {"metadata": {"annotations": dict(notes)}}
+        do.store.put(
+            "ControllerRevision", await do.kube.patch("ControllerRevision", namespace, record, patch)
+        )
     for manifest in step.manifests:
         reply = await make(manifest, None, do)
         if reply is not None and manifest["kind"] == "RayService":
