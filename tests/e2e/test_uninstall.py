@@ -9,7 +9,8 @@ from tests.e2e.conftest import SYSTEM
 
 pytestmark = pytest.mark.e2e
 CHILDREN = (
-    "secrets,configmaps,rayservices,rayjobs,rayclusters,httproutes,pods,services,leases,serviceaccounts"
+    "secrets,configmaps,rayservices,rayjobs,rayclusters,httproutes,pods,services,leases,serviceaccounts,"
+    "controllerrevisions,poddisruptionbudgets"
 )
 
 
