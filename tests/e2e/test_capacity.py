@@ -42,6 +42,13 @@ def filled(iris: Cluster) -> Iterator[Cluster]:
         "imagePullPolicy": "IfNotPresent",
         "command": ["sleep", "infinity"],
         "resources": {"requests": requests},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "runAsNonRoot": True,
+            "runAsUser": 1000,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
     }
     metadata = {"name": "fill", "namespace": iris.namespace}
     spec = {"containers": [container], "terminationGracePeriodSeconds": 0}
