@@ -30,6 +30,8 @@ app = FastAPI()
 def answer(): return {"version": __name__}
 """
 SAMPLES = 20
+POLL_S = 0.2
+"""Between two looks at the status. A watch would tell sooner; a change takes seconds."""
 LIMIT_S = 300
 """For one change."""
 API = "raydock.io/v1alpha1"
@@ -128,7 +130,7 @@ class Callers:
 
     def _note(self, said: str) -> None:
         if len(self.failures) < SAMPLES:
-            self.failures.append(f"{datetime.now(UTC):%H:%M:%S.%f} {said}")  # noqa: TID251 - beside the log
+            self.failures.append(f"{datetime.now(UTC):%H:%M:%S.%f} {said}")  # noqa: TID251 - to find it in the pods' logs
 
 
 def status() -> dict[str, Any]:
@@ -146,7 +148,7 @@ def until_ready() -> dict[str, Any]:
         found = status()
         if any(c["type"] == "Ready" and c["status"] == "True" for c in found.get("conditions", [])):
             return found
-        time.sleep(0.2)
+        time.sleep(POLL_S)
     raise TimeoutError(json.dumps(found.get("conditions")))
 
 

@@ -106,7 +106,7 @@ class Load:
 
     def _sample(self, said: str) -> None:
         if len(self.samples) < SAMPLES:
-            self.samples.append(f"{datetime.now(UTC):%H:%M:%S.%f} {said}")  # noqa: TID251 - beside the operator's log
+            self.samples.append(f"{datetime.now(UTC):%H:%M:%S.%f} {said}")  # noqa: TID251 - to find it in the logs
 
     def _call(self) -> None:
         client = Client(self.url, self.key)

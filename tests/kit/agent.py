@@ -92,7 +92,7 @@ def drips() -> Behaviour:
         await answer.prepare(request)
         while True:
             await answer.write(b" ")
-            await asyncio.sleep(0.02)  # noqa: TID251 - a slow server is the point
+            await asyncio.sleep(0.02)  # noqa: TID251 - plays a slow agent
 
     return behave
 

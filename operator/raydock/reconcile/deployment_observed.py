@@ -56,7 +56,8 @@ async def _seen(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> S
         copied = (
             await mark("ConfigMap", cr.metadata, code.copy_name(name, code.code_hash(source)), do) is not None
         )
-    leads = await child("Service", cr.metadata, name_of(name), do)
+    service_object = await child("Service", cr.metadata, name_of(name), do)
+    leads = service(service_object) if service_object else None
     pods = tuple(do.store.labelled("Pod", namespace, DEPLOYMENT_LABEL, name))
     leaving = seen_child is not None and seen_child.meta.deleting
     clusters = do.store.owned_by("RayCluster", seen_child.meta.uid) if seen_child else ()
@@ -72,13 +73,13 @@ async def _seen(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> S
         code_copied=copied,
         access_mark=await mark("Secret", cr.metadata, access.secret_name(name), do),
         budget_object=await child("PodDisruptionBudget", cr.metadata, name, do),
-        service=service(leads) if leads else None,
-        service_object=leads,
-        newcomer=await _newcomer(seen_child, service(leads) if leads else None, pods, do),
+        service=leads,
+        service_object=service_object,
+        newcomer=await _newcomer(seen_child, leads, pods, do),
         endpoints=_endpoints(namespace, do),
         pods=pods,
         cordoned=frozenset(node.name for node in do.store.all("Node") if node.unschedulable),
-        health=await _health(cr, seen_child, service(leads) if leads else None, do),
+        health=await _health(cr, seen_child, leads, do),
         held=await _held(cr, seen_child, pods, do),
         being_deleted=leaving,
     )

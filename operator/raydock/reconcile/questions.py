@@ -161,7 +161,7 @@ class Questions:
             return Said(asked_at, answer=await self._ask(question), at=self._clock())
         except AgentNotConfigured as error:
             return Said(asked_at, self._clock(), wrong=str(error))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is no yes
+        except Exception as error:  # noqa: BLE001 - fails closed: any error denies
             wait_s = error.retry_after_s if isinstance(error, ClientError) else None
             return Said(asked_at, self._clock(), error=type(error).__name__, retry_after_s=wait_s)
 

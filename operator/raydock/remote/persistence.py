@@ -38,7 +38,7 @@ async def persist(attempt: Callable[[float], Awaitable[T]], deadline_s: float = 
             pause_s = _pause_s(error, wait_s)
             if pause_s is None or loop.time() + pause_s >= end:
                 raise
-        await asyncio.sleep(pause_s)  # noqa: TID251 - nothing tells that the service is back
+        await asyncio.sleep(pause_s)  # noqa: TID251 - the contract's wait before a retry
     return await attempt(end - loop.time())
 
 

@@ -155,8 +155,8 @@ async def _healthy(target: Target, path: str, limit_s: int) -> None:
     """
     try:
         async with asyncio.timeout(limit_s):
-            while path != READY_PATH and not await answers(target, path):  # noqa: ASYNC110 - nobody tells it
-                await asyncio.sleep(HEALTH_PAUSE_S)  # noqa: TID251 - no event tells it
+            while path != READY_PATH and not await answers(target, path):  # noqa: ASYNC110 - an app has no event
+                await asyncio.sleep(HEALTH_PAUSE_S)  # noqa: TID251 - between two probes of it
     except TimeoutError:
         said = f"GET {path} of the app did not answer 2xx within {limit_s} s (health.startupTimeoutSeconds)"
         raise LoadFailed(Reason.UNHEALTHY, said) from None

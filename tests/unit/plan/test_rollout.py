@@ -452,6 +452,23 @@ def test_a_former_cluster_goes_a_minute_after_requests_left_it() -> None:
         assert next_step(o, chosen(o), DEFAULTS).former == former
 
 
+def test_the_cluster_that_requests_go_to_is_never_taken_away() -> None:
+    """Not even hours after KubeRay went on to another one, while that one does not answer."""
+    o = Observed(PODS, switched(moved(PODS, serving(OLD)), None), after(36_000))
+    assert o.served_name == "iris-a"
+    assert next_step(o, chosen(o), DEFAULTS).former == ()
+
+
+def test_a_second_cluster_never_bears_the_identity_of_one_before() -> None:
+    """A version may come by blue/green again, after others: KubeRay makes no cluster for a known identity."""
+    marks_of = []
+    for active in ("iris-a", "iris-b"):
+        made = service_of(PODS, serving(OLD, cluster=active))
+        assert made is not None
+        marks_of.append(cluster_mark(made))
+    assert len(set(marks_of)) == 2
+
+
 def code(text: str) -> dict[str, Any]:
     return {"data": {"iris.py": text}}
 
