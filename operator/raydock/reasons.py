@@ -38,7 +38,10 @@ class Reason(StrEnum):
         "Insufficient",
         "The cluster has too little room; the message says of what, and how much is missing.",
     )
-    SCALED_TO_ZERO = "ScaledToZero", "No replica is asked for, so nothing runs."
+    SCALED_TO_ZERO = (
+        "ScaledToZero",
+        "No replica runs: spec.replicas is 0, or nobody asks (minReplicas 0): the first request starts one.",
+    )
     PROVISIONING = (
         "Provisioning",
         "No node has the room yet: the pods are made, so that the cluster's autoscaler adds nodes for them.",

@@ -17,7 +17,9 @@ from raydock.plan.defaults import Defaults
 from raydock.reasons import Reason
 from raydock.reconcile.deps import Deps, Event, Key, Outcome
 from raydock.reconcile.gate import Gate
+from raydock.reconcile.ray_serve import RayServe
 from raydock.reconcile.reports import Reports
+from raydock.remote.dashboard import dashboards
 from raydock.remote.health import probing
 from raydock.runtime import main, watch
 from raydock.runtime.metrics import Metrics
@@ -186,8 +188,9 @@ async def working(
     queue, metrics = Queue[Key](), Metrics()
     gate = Gate("none", store, main.now)
     kube.listeners.append(note)
-    async with probing() as probe, asyncio.TaskGroup() as group:
-        do = Deps(kube, store, gate, Reports(), probe, main.now, Defaults())
+    async with probing() as probe, dashboards() as dashboard, asyncio.TaskGroup() as group:
+        serve = RayServe(kube, dashboard)
+        do = Deps(kube, store, gate, Reports(), probe, serve, main.now, Defaults())
         worker = Worker(
             queue,
             {"BatchJob": reconcile},

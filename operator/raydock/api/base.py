@@ -154,6 +154,15 @@ class Names:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """Where the scale subresource finds its three numbers: paths in the object."""
+
+    wanted: str
+    present: str
+    selector: str
+
+
+@dataclass(frozen=True)
 class Column:
     """What `kubectl get` prints, `wide` only with `-o wide`. A `type` of `date` is printed as an age."""
 
@@ -176,6 +185,7 @@ class Resource(Shape):
 
     names: ClassVar[Names]
     columns: ClassVar[tuple[Column, ...]]
+    scale: ClassVar[Scale | None] = None
 
     metadata: Metadata
     """Standard object metadata."""

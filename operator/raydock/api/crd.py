@@ -43,13 +43,26 @@ def crd(kind: type[Resource]) -> Json:
                     "name": VERSION,
                     "served": True,
                     "storage": True,
-                    "subresources": {"status": {}},
+                    "subresources": {"status": {}} | scale(kind),
                     "additionalPrinterColumns": [printer_column(column) for column in kind.columns],
                     "schema": {"openAPIV3Schema": openapi_schema(kind)},
                 }
             ],
         },
     }
+
+
+def scale(kind: type[Resource]) -> Json:
+    """The scale subresource of `kind`, if it has one."""
+    found = kind.scale
+    if found is None:
+        return {}
+    paths = {
+        "specReplicasPath": found.wanted,
+        "statusReplicasPath": found.present,
+        "labelSelectorPath": found.selector,
+    }
+    return {"scale": paths}
 
 
 def printer_column(column: Column) -> Json:

@@ -12,6 +12,7 @@ from raydock.api.base import (
     Message,
     Names,
     Resource,
+    Scale,
     Spec,
     Status,
     Text,
@@ -36,6 +37,31 @@ class Topology(StrEnum):
     """Where replicas live."""
 
     COMPACT = "Compact"
+
+
+class Autoscaling(Spec):
+    """How the number of replicas follows the requests."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.minReplicas) || self.minReplicas <= self.maxReplicas",
+            "write a maxReplicas that is not less than minReplicas",
+            ".maxReplicas",
+        ),
+    )
+
+    min_replicas: Annotated[int, Ge(0), Le(1000)] = 1
+    """How many replicas there are at least. 0: none while nobody asks; the first request is held until one is
+    up. Default 1."""
+    max_replicas: Annotated[int, Ge(1), Le(1000)]
+    """How many there are at most. In topology Compact the pod is sized for all of them."""
+    target_ongoing_requests: Annotated[int, Ge(1), Le(10_000)] = 2
+    """Requests that each replica shall work on at the same time, on average. Default 2."""
+    scale_up_delay_seconds: Annotated[int, Ge(0), Le(86_400)] = 10
+    """Seconds for which more replicas must be wanted until they are started; from none, the first one starts
+    at once. Default 10."""
+    scale_down_delay_seconds: Annotated[int, Ge(0), Le(86_400)] = 300
+    """Seconds for which fewer replicas must suffice until some are ended. Default 300."""
 
 
 class Limits(Spec):
@@ -101,10 +127,20 @@ class Rollout(Spec):
 class DeploymentSpec(Pods, Program):
     """What to serve, and how."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.autoscaling) || self.replicas == 1",
+            "with autoscaling leave replicas at 1, or out: minReplicas and maxReplicas are its bounds",
+            ".replicas",
+        ),
+    )
+
     server: Server
     """What answers requests."""
-    replicas: Annotated[int, Ge(1), Le(1000), Stored()] = 1
-    """How many copies of the application answer. Default 1."""
+    replicas: Annotated[int, Ge(0), Le(1000), Stored()] = 1
+    """How many copies of the application answer; with 0 nothing runs. Default 1."""
+    autoscaling: Autoscaling | None = None
+    """Lets the number of replicas follow the requests. `replicas` stays 1 or absent then."""
     topology: Topology = Topology.COMPACT
     """Compact: all replicas live in the Ray cluster's head pod, which must fit one node. Default Compact."""
     limits: Limits = Limits()
@@ -215,9 +251,11 @@ class DeploymentStatus(Status):
     conditions: Conditions = ()
     """Ready, Reconciling, Stalled, CapacityAvailable, ClusterReady, ApplicationHealthy, Suspended, Paused."""
     replicas: Annotated[int, Ge(0)] | None = None
-    """Replicas that exist."""
+    """Replicas that there shall be now: with autoscaling what Ray Serve decided."""
     ready_replicas: Annotated[int, Ge(0)] | None = None
     """Replicas that answer."""
+    selector: Text | None = None
+    """Label selector of the pods that hold replicas, for the scale subresource."""
     serve_application: ServeApplication | None = None
     """The application in Ray Serve."""
     service: ServiceReference | None = None
@@ -241,7 +279,7 @@ class Deployment(Resource):
     columns: ClassVar[tuple[Column, ...]] = (
         condition_column("Ready", "status"),
         condition_column("Reason", "reason"),
-        Column("Replicas", ".spec.replicas", "integer"),
+        Column("Replicas", ".status.replicas", "integer"),
         Column("Ready-replicas", ".status.readyReplicas", "integer"),
         Column("Rollout", ".status.rollout.state"),
         Column("App-ID", ".status.serveApplication.id"),
@@ -251,6 +289,7 @@ class Deployment(Resource):
         condition_column("Message", "message", wide=True),
     )
     rules: ClassVar[tuple[Rule, ...]] = name_rules("Deployment")
+    scale: ClassVar = Scale(".spec.replicas", ".status.replicas", ".status.selector")
 
     api_version: Literal["raydock.io/v1alpha1"] = API_VERSION
     kind: Literal["Deployment"] = "Deployment"

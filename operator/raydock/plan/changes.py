@@ -20,6 +20,8 @@ class Reach(IntEnum):
 
 FIELDS: Final[Mapping[str, Reach]] = {
     "affinity": Reach.PODS,
+    # As far as the pods hold them; more are other pods (plan.observed).
+    "autoscaling": Reach.NOTHING,
     "code": Reach.PODS,
     "env": Reach.PODS,
     "envFrom": Reach.PODS,
@@ -35,7 +37,7 @@ FIELDS: Final[Mapping[str, Reach]] = {
     "nodeSelector": Reach.PODS,
     "params": Reach.LIVE,
     "priorityClassName": Reach.PODS,
-    # As far as the pods hold them; more are other pods (plan.observed).
+    # As `autoscaling`.
     "replicas": Reach.NOTHING,
     "resources": Reach.PODS,
     "rollout": Reach.NOTHING,

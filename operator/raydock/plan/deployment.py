@@ -55,7 +55,7 @@ def ways(o: Observed, defaults: Defaults) -> tuple[Option, ...]:
 def next_step(o: Observed, choice: Choice, defaults: Defaults) -> Step:
     """The writes of this pass."""
     cr, seen = o.cr, o.seen
-    if cr.spec.suspend:
+    if o.stopped:
         return Step(remove_child=seen.child is not None)
     taken = choice.taken
     content = access.access(cr, seen.endpoints)

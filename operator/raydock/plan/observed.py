@@ -10,7 +10,7 @@ from raydock.api.deployment import Deployment, WithoutRoom
 from raydock.facts.pod import Pod
 from raydock.facts.raycluster import RayCluster
 from raydock.facts.rayservice import Application, ServiceCluster
-from raydock.plan import code, trouble
+from raydock.plan import code, scale, trouble
 from raydock.plan.changes import Reach
 from raydock.plan.marks import CLUSTER_ANNOTATION, Marks, Way, marks
 from raydock.plan.meta import fingerprint
@@ -44,6 +44,20 @@ class Observed:
         return code.copy_name(self.cr.metadata.name, code.code_hash(self.seen.code)) if self.seen.code else ""
 
     @cached_property
+    def bounds(self) -> scale.Bounds:
+        """How many replicas the spec asks for."""
+        return scale.bounds(self.cr.spec)
+
+    @property
+    def stopped(self) -> bool:
+        """Nothing shall run."""
+        return scale.stopped(self.cr.spec)
+
+    def outgrows(self, held: Marks) -> bool:
+        """Whether more replicas are asked for than those pods have room for."""
+        return self.bounds.most > held.replicas
+
+    @cached_property
     def marks(self) -> Marks | None:
         """What was applied last."""
         return marks(self.seen.child.meta.annotations) if self.seen.child else None
@@ -72,7 +86,7 @@ class Observed:
     @property
     def reach(self) -> Reach:
         """How deep the way from what was applied to what is wanted goes."""
-        if self.marks is None or self.cr.spec.replicas > self.marks.replicas:
+        if self.marks is None or self.outgrows(self.marks):
             return Reach.PODS
         return self.wanted.reach_from(self.marks.revision)
 
@@ -81,7 +95,7 @@ class Observed:
         """Identity of the rollout that the spec asks for: it fails once, not again and again."""
         base = self.good.marks if self.good else self.marks
         held = base.replicas if base else 0
-        grows = self.cr.spec.replicas if self.cr.spec.replicas > held else 0
+        grows = self.bounds.most if self.bounds.most > held else 0
         return fingerprint([self.wanted.whole, grows])
 
     @property
@@ -180,8 +194,18 @@ class Observed:
 
     @property
     def answers(self) -> bool:
-        """Some version answers its health route."""
-        return self.seen.health is not None and self.seen.health.status == READY
+        """Some version answers its health route, or would as soon as it is asked."""
+        return self.rests or (self.seen.health is not None and self.seen.health.status == READY)
+
+    @property
+    def asleep(self) -> bool:
+        """No replica is wanted now, as nobody asks: a probe would wake one."""
+        return self.seen.serve is not None and self.seen.serve.target == 0
+
+    @property
+    def rests(self) -> bool:
+        """Asleep, and was seen to work before."""
+        return self.asleep and self.proven and not self.moving
 
     @property
     def works(self) -> bool:
@@ -199,10 +223,10 @@ class Observed:
     def current(self) -> bool:
         """What is wanted answers."""
         return (
-            (self.works or (self.leaving and self.answers))
+            (self.works or self.rests or (self.leaving and self.answers))
             and self.marks is not None
             and self.marks.revision.whole == self.wanted.whole
-            and self.cr.spec.replicas <= self.marks.replicas
+            and not self.outgrows(self.marks)
         )
 
     @property
@@ -268,7 +292,7 @@ class Observed:
             elsewhere
             and self.active_mark == before.cluster
             and self.wanted.application == before.revision.application
-            and self.cr.spec.replicas <= before.replicas
+            and not self.outgrows(before)
             and self.reach is not Reach.NOTHING
         )
 

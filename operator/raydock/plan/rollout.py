@@ -85,7 +85,7 @@ class Choice:
 
 def options(o: Observed, defaults: Defaults, fresh: Manifest) -> tuple[Option, ...]:
     """The open ways, the lightest first; none when nothing is to be done. `fresh`: a new cluster's spec."""
-    if o.cr.spec.suspend or o.refused_for_good:
+    if o.stopped or o.refused_for_good:
         return ()
     if o.given_up or o.fails:
         return _back(o, defaults)
@@ -101,8 +101,8 @@ def options(o: Observed, defaults: Defaults, fresh: Manifest) -> tuple[Option, .
         case Reach.APPLICATION:
             return _by_strategy(o, fresh, defaults, "another application")
         case Reach.PODS:
-            grows = o.cr.spec.replicas > o.marks.replicas
-            return _by_strategy(o, fresh, defaults, "a larger pod" if grows else "other pods")
+            needs = "a larger pod" if o.outgrows(o.marks) else "other pods"
+            return _by_strategy(o, fresh, defaults, needs)
 
 
 def _by_strategy(o: Observed, fresh: Manifest, defaults: Defaults, needs: str) -> tuple[Option, ...]:
@@ -186,7 +186,8 @@ def _demand(o: Observed, cluster: Mapping[str, Any], way: Phase, defaults: Defau
         owner=_owner(o),
         shapes=shapes_of(groups(cluster), one),
         way=way,
-        replicas=o.cr.spec.replicas,
+        replicas=o.bounds.most,
+        at_first=o.bounds.awake.least if o.cr.spec.autoscaling else None,
         clusters=frozenset(given_up - {""}),
     )
 

@@ -10,6 +10,7 @@ from raydock.facts.pod import Pod
 from raydock.facts.raycluster import RayCluster
 from raydock.facts.rayservice import RayService
 from raydock.facts.route import HttpRoute
+from raydock.facts.serve import ServeState
 from raydock.facts.service import Service
 from raydock.wire.host import Health
 
@@ -49,6 +50,8 @@ class Seen:
     """Names of the nodes that take no new pods."""
     health: Health | None = None
     """What the health route answered through the Service; None: no answer."""
+    serve: ServeState | None = None
+    """What Ray Serve says of the replicas that requests go to; asked only where their number can change."""
     held: Mapping[str, str] = field(default_factory=dict)
     """By pod: digest of the access file that it reported."""
     being_deleted: bool = False
@@ -60,4 +63,4 @@ class Seen:
 
     def without_child(self) -> "Seen":
         """The same after the child was deleted."""
-        return replace(self, child=None, child_object=None, health=None)
+        return replace(self, child=None, child_object=None, health=None, serve=None)

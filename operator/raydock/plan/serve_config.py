@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import yaml
 
-from raydock.api.deployment import Deployment
+from raydock.api.deployment import Autoscaling, Deployment
 from raydock.plan.defaults import Defaults
 from raydock.plan.pods import gpus, logical_cpus, of_replica
+from raydock.plan.scale import Bounds, sized
 from raydock.wire import host
 from raydock.wire.record import to_json
 
@@ -23,7 +24,7 @@ DRAIN_S: Final = 10
 
 
 def serve_config_v2(
-    cr: Deployment, revision: str, replicas: int, defaults: Defaults, live: str | None = None
+    cr: Deployment, revision: str, between: Bounds, defaults: Defaults, live: str | None = None
 ) -> str:
     """The config as YAML. KubeRay sends it again whenever the string differs: key order must not wander.
 
@@ -34,16 +35,16 @@ def serve_config_v2(
         "proxy_location": "HeadOnly",
         "http_options": {"host": "0.0.0.0", "port": host.SERVE_PORT},  # noqa: S104 - the pod's own address
         "logging_config": {"enable_access_log": False},
-        "applications": [_application(cr, revision, replicas, defaults, _actor_options(live))],
+        "applications": [_application(cr, revision, between, defaults, _actor_options(live))],
     }
-    return yaml.safe_dump(config, sort_keys=True)
+    return _text(config)
 
 
-def resized(live: str, replicas: int) -> str:
+def resized(live: str, between: Bounds, auto: Autoscaling | None) -> str:
     """A config that raydock wrote, with another number of replicas."""
     config = yaml.safe_load(live)
-    config["applications"][0]["deployments"][0] |= _size(replicas)
-    return yaml.safe_dump(config, sort_keys=True)
+    config["applications"][0]["deployments"][0] |= sized(between, auto)
+    return _text(config)
 
 
 def surge_fits(live: str, cluster: Mapping[str, Any]) -> bool:
@@ -52,7 +53,8 @@ def surge_fits(live: str, cluster: Mapping[str, Any]) -> bool:
     if actor is None or host_ is None or actor.get("num_gpus"):
         return False
     have = cluster["headGroupSpec"]["rayStartParams"].get("num-cpus", "0")
-    return bool(float(actor.get("num_cpus", 1)) * (host_.get("num_replicas", 1) + 1) <= float(have))
+    most = (host_.get("autoscaling_config") or {}).get("max_replicas", 1)
+    return bool(float(actor.get("num_cpus", 1)) * (most + 1) <= float(have))
 
 
 def host_config(cr: Deployment, revision: str) -> host.HostConfig:
@@ -86,7 +88,7 @@ def host_args(cr: Deployment) -> host.HostArgs:
 
 
 def _application(
-    cr: Deployment, revision: str, replicas: int, defaults: Defaults, kept_actor: dict[str, Any] | None
+    cr: Deployment, revision: str, between: Bounds, defaults: Defaults, kept_actor: dict[str, Any] | None
 ) -> dict[str, Any]:
     each = of_replica(cr.spec.resources, defaults.replica_resources)
     limits = cr.spec.limits
@@ -101,7 +103,7 @@ def _application(
         "deployments": [
             {
                 "name": host.INGRESS,
-                **_size(replicas),
+                **sized(between, cr.spec.autoscaling),
                 "max_ongoing_requests": limits.ongoing_requests_per_replica
                 + limits.queued_requests
                 + ADMITTED_BEYOND_LIMITS,
@@ -113,10 +115,21 @@ def _application(
     }
 
 
-def _size(replicas: int) -> dict[str, int]:
-    # One replica beside the others in a rolling update: Serve takes ceil(replicas * percent / 100) of them
-    # (Ray 2.60, deployment_state.py).
-    return {"num_replicas": replicas, "max_surge_percent": max(1, 100 // max(1, replicas))}
+class _Dumper(yaml.SafeDumper):
+    """Puts every text in quotes.
+
+    KubeRay reads the config with Go's YAML, to which more plain words are numbers than to PyYAML: a revision
+    such as 8975902334e2 arrived in the replica as a float.
+    """
+
+
+_Dumper.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+)
+
+
+def _text(config: Any) -> str:
+    return yaml.dump(config, Dumper=_Dumper, sort_keys=True, width=math.inf)
 
 
 def _actor_options(live: str | None) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from raydock.api.base import GROUP
 from raydock.api.conditions import ConditionType, is_true
 from raydock.api.deployment import Deployment
 from raydock.api.endpoint import InferenceEndpoint
+from raydock.plan.scale import stopped
 
 TRAFFIC_ANNOTATION: Final = f"{GROUP}/traffic"
 """On the HTTPRoute: the split in force as JSON, `{deployment: percent}`. Status is no memory."""
@@ -24,8 +25,8 @@ class Backend:
 
 
 def backend(cr: Deployment | None) -> Backend:
-    """What the Deployment's status claims; nothing when it isn't there, suspended or being deleted."""
-    if cr is None or cr.spec.suspend or cr.metadata.deletion_timestamp:
+    """What the Deployment's status claims; nothing when it isn't there, stopped or being deleted."""
+    if cr is None or stopped(cr.spec) or cr.metadata.deletion_timestamp:
         return Backend("", False)
     service = cr.status.service.name if cr.status.service else ""
     return Backend(

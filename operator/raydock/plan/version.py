@@ -41,7 +41,7 @@ def _changed(o: Observed, taken: Option, why: str, defaults: Defaults) -> Manife
         cluster, live = _same(o, noted, spec["rayClusterConfig"], defaults), spec["serveConfigV2"]
     elif taken.way in {Way.IN_PLACE, Way.ROLLING} and child:
         cluster, live = _same(o, noted, child.cluster_config, defaults), child.serve_config
-    config = serve_config_v2(o.cr, o.wanted.whole, o.cr.spec.replicas, defaults, live)
+    config = serve_config_v2(o.cr, o.wanted.whole, o.bounds.awake, defaults, live)
     return ray_service(o.cr, noted, cluster, config)
 
 
@@ -50,8 +50,9 @@ def _kept(o: Observed, defaults: Defaults) -> Manifest | None:
     noted, child = o.marks, o.seen.child
     if noted is None or child is None or noted.revision.whole != o.wanted.whole:
         return None
-    replicas = min(o.cr.spec.replicas, noted.replicas)
-    config = serve_config_v2(o.cr, noted.revision.whole, replicas, defaults, child.serve_config)
+    between = o.bounds.within(noted.replicas)
+    between = between if o.proven else between.awake
+    config = serve_config_v2(o.cr, noted.revision.whole, between, defaults, child.serve_config)
     as_it_is = ray_service(o.cr, noted, child.cluster_config, config)
     if holds(o.seen.child_object, as_it_is):
         return as_it_is
@@ -79,8 +80,8 @@ def _restored(o: Observed, taken: Option | None, why: str) -> Manifest | None:
             way=Way.RECREATE if recreates(taken) else Way.BACK,
             why=why,
         )
-    replicas = min(o.cr.spec.replicas, noted.replicas)
-    return ray_service(o.cr, noted, spec["rayClusterConfig"], resized(spec["serveConfigV2"], replicas))
+    config = resized(spec["serveConfigV2"], o.bounds.within(noted.replicas), o.cr.spec.autoscaling)
+    return ray_service(o.cr, noted, spec["rayClusterConfig"], config)
 
 
 def recreates(taken: Option | None) -> bool:
@@ -96,7 +97,7 @@ def _new_marks(o: Observed, taken: Option | None, why: str = "") -> Marks:
     new_cluster = taken is None or taken.way in {Way.CREATE, Way.BLUE_GREEN, Way.RECREATE}
     if new_cluster or stays is None:
         # Never that of the cluster that serves, or KubeRay would make no other.
-        cluster, replicas = fingerprint([attempt, o.active_name]), o.cr.spec.replicas
+        cluster, replicas = fingerprint([attempt, o.active_name]), o.bounds.most
         if leaves and o.marks:
             replicas = o.marks.replicas
     else:

@@ -33,6 +33,8 @@ SPREADING_TICK_S: Final = 0.3
 """While pods have yet to report a new access file: the kubelet needs about half a second to bring it."""
 STEADY_TICK_S: Final = 30.0
 """No watch reports an application that stops answering, or an edited code ConfigMap."""
+SCALING_TICK_S: Final = 10.0
+"""No watch reports how many replicas Ray Serve wants."""
 WAITING_TICK_S: Final = 60.0
 """Denied for capacity: changed nodes and pods wake the key long before."""
 
@@ -92,13 +94,15 @@ async def _pass(key: Key, cr: Deployment, do: Deps) -> Outcome:
 
 
 def _tick(o: Observed, choice: Choice, told: DeploymentStatus) -> float:
-    if o.seen.health is not None and plan.spreading(o):
+    if o.answers and plan.spreading(o):
         return SPREADING_TICK_S
     if o.superfluous or o.goes_first or o.moving:
         return STARTING_TICK_S
     if choice.denied:
         return WAITING_TICK_S
-    return STEADY_TICK_S if status.is_settled(told) and not o.left_behind else STARTING_TICK_S
+    if not status.is_settled(told) or o.left_behind:
+        return STARTING_TICK_S
+    return SCALING_TICK_S if o.cr.spec.autoscaling else STEADY_TICK_S
 
 
 async def _stand_still(o: Observed, stop: Waiting, do: Deps) -> Outcome:

@@ -11,8 +11,9 @@ from raydock.facts.pod import Pod
 from raydock.facts.raycluster import ray_cluster
 from raydock.facts.rayservice import RayService, ray_service
 from raydock.facts.route import http_route
+from raydock.facts.serve import ServeState
 from raydock.facts.service import Service, service
-from raydock.plan import access, code
+from raydock.plan import access, code, scale
 from raydock.plan.meta import DEPLOYMENT_LABEL
 from raydock.plan.observed import Observed
 from raydock.plan.seen import Seen
@@ -62,6 +63,8 @@ async def _seen(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> S
     leaving = seen_child is not None and seen_child.meta.deleting
     clusters = do.store.owned_by("RayCluster", seen_child.meta.uid) if seen_child else ()
     seen_child = None if leaving else seen_child
+    serve = await _serve(cr, leads, pods, do)
+    dozes = scale.bounds(cr.spec).least == 0 and (serve is None or serve.target == 0)
     return Seen(
         child=seen_child,
         child_object=None if leaving else live,
@@ -79,8 +82,9 @@ async def _seen(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> S
         endpoints=_endpoints(namespace, do),
         pods=pods,
         cordoned=frozenset(node.name for node in do.store.all("Node") if node.unschedulable),
-        health=await _health(cr, seen_child, leads, do),
-        held=await _held(cr, seen_child, pods, do),
+        health=None if dozes else await _health(seen_child, leads, do),
+        serve=serve,
+        held=await _held(cr, seen_child, pods, do, dozes=dozes),
         being_deleted=leaving,
     )
 
@@ -108,17 +112,33 @@ async def _newcomer(
     return None
 
 
-async def _health(cr: Deployment, seen: RayService | None, leads: Service | None, do: Deps) -> Health | None:
-    """What the application that requests go to says; the probe never wakes anything."""
-    if seen is None or leads is None or cr.spec.suspend:
+async def _serve(cr: Deployment, leads: Service | None, pods: tuple[Pod, ...], do: Deps) -> ServeState | None:
+    """The replicas that requests go to, where Ray Serve decides how many there are."""
+    if leads is None or cr.spec.autoscaling is None:
         return None
-    host = f"{leads.meta.name}.{cr.metadata.namespace}.svc"
+    for pod in pods:
+        if pod.ray_cluster == leads.cluster and pod.is_head and pod.ip and not pod.deleting:
+            return await do.serve.state(cr.metadata.namespace, leads.cluster, pod.ip, cr.metadata.name)
+    return None
+
+
+async def _health(seen: RayService | None, leads: Service | None, do: Deps) -> Health | None:
+    """What the application that requests go to says. While no replica runs, the question would wake one."""
+    if seen is None or leads is None:
+        return None
+    host = f"{leads.meta.name}.{leads.meta.namespace}.svc"
     answer = await do.probe.ready(host, SERVE_PORT, PROBE_TIMEOUT_S)
     return answer if isinstance(answer, Health) else None
 
 
-async def _held(cr: Deployment, seen: RayService | None, pods: tuple[Pod, ...], do: Deps) -> dict[str, str]:
-    """Access digests of the pods, asked only while the last report isn't of the newest access file."""
+async def _held(
+    cr: Deployment, seen: RayService | None, pods: tuple[Pod, ...], do: Deps, *, dozes: bool
+) -> dict[str, str]:
+    """Access digests of the pods, asked only while the last report isn't of the newest access file.
+
+    `dozes`: nobody reads the file. The kubelet brings it within the second after the pod's annotation, and a
+    replica that is woken reads it when it starts, which takes longer.
+    """
     content = access.access(cr, _endpoints(cr.metadata.namespace, do))
     wanted = access.held(content)
     if seen is None or seen.meta.annotations.get(access.HELD_ANNOTATION) == wanted:
@@ -126,6 +146,9 @@ async def _held(cr: Deployment, seen: RayService | None, pods: tuple[Pod, ...], 
     found = {}
     for pod in pods:
         if pod.ready and pod.ip and not pod.deleting:
+            if dozes:
+                found[pod.name] = pod.annotations.get(access.ACCESS_ANNOTATION, "")
+                continue
             answer = await do.probe.ready(pod.ip, SERVE_PORT, PROBE_TIMEOUT_S)
             found[pod.name] = answer.access if isinstance(answer, Health) else ""
     return found

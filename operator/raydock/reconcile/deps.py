@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from raydock.api.batchjob import JobState
+from raydock.facts.serve import ServeState
 from raydock.plan.defaults import Defaults
 from raydock.reasons import Reason
 from raydock.wire.host import Health
@@ -116,6 +117,12 @@ class Probe(Protocol):
     async def ready(self, host: str, port: int, timeout_s: float) -> Health | object: ...
 
 
+class RayServe(Protocol):
+    """Asks Ray Serve about replicas (raydock.reconcile.ray_serve.RayServe)."""
+
+    async def state(self, namespace: str, cluster: str, host: str, application: str) -> ServeState | None: ...
+
+
 class Reports(Protocol):
     """Newest report of each batch driver (raydock.reconcile.reports.Reports)."""
 
@@ -133,6 +140,7 @@ class Deps:
     gate: "Gate"
     reports: Reports
     probe: Probe
+    serve: RayServe
     clock: Callable[[], datetime]
     """Now, in UTC."""
     defaults: Defaults

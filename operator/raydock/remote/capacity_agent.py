@@ -13,6 +13,7 @@ from typing import Any, Final
 import aiohttp
 from yarl import URL
 
+from raydock.remote.body import read_up_to
 from raydock.remote.errors import (
     ClientConnectionError,
     ClientError,
@@ -171,15 +172,10 @@ def _bare(value: str) -> str:
 
 async def _body(reply: aiohttp.ClientResponse) -> bytes | None:
     """The whole body; None for one that was cut off or is larger than BODY_MAX."""
-    body = bytearray()
     try:
-        async for chunk in reply.content.iter_chunked(64 * 1024):
-            body += chunk
-            if len(body) > BODY_MAX:
-                return None
+        return await read_up_to(BODY_MAX, reply.content)
     except aiohttp.ClientPayloadError:
         return None
-    return bytes(body)
 
 
 def _failure(error: Exception, *, sent: bool) -> ClientError:

@@ -9,6 +9,7 @@ from typing import Final, Literal
 import aiohttp
 from typing_extensions import override
 
+from raydock.remote.body import read_up_to
 from raydock.wire.host import READY_PATH, Health
 from raydock.wire.record import WireError, loads
 
@@ -49,16 +50,14 @@ class Probe:
         try:
             async with asyncio.timeout(timeout_s):
                 async with self._session.get(address, allow_redirects=False) as answer:
-                    body = await answer.content.read(BODY_MAX + 1)
-                    while len(body) <= BODY_MAX and (more := await answer.content.read(BODY_MAX + 1)):
-                        body += more
+                    body = await read_up_to(BODY_MAX, answer.content)
         except TimeoutError:
             return ProbeFailure("Timeout")
         except aiohttp.ClientResponseError:
             return ProbeFailure("NotHealth")  # something answered, not in HTTP
         except (aiohttp.ClientError, OSError):
             return ProbeFailure("Unreachable")
-        if len(body) > BODY_MAX:
+        if body is None:
             return ProbeFailure("TooLarge")
         try:
             return loads(Health, body)

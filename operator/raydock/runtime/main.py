@@ -19,9 +19,11 @@ from raydock.kube.lease import LeaderElection
 from raydock.kube.transport import Call
 from raydock.reconcile import RECONCILERS
 from raydock.reconcile.deps import Deps, Key
+from raydock.reconcile.ray_serve import RayServe
 from raydock.reconcile.reports import Reports
 from raydock.reconcile.wake import keys
 from raydock.remote.capacity_agent import agent_session
+from raydock.remote.dashboard import Dashboard, dashboards
 from raydock.remote.health import Probe, probing
 from raydock.runtime import log, watch
 from raydock.runtime.capacity import gate_of
@@ -59,7 +61,14 @@ def now() -> datetime:
 class Operator:
     """The parts of one operator and how they reach each other."""
 
-    def __init__(self, settings: Settings, kube: Kube, probe: Probe, to_agent: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        kube: Kube,
+        probe: Probe,
+        dashboard: Dashboard,
+        to_agent: aiohttp.ClientSession,
+    ) -> None:
         self.settings = settings
         self.metrics = Metrics()
         self.filled = asyncio.Event()
@@ -77,7 +86,16 @@ class Operator:
         self.worker = Worker(
             self.queue,
             RECONCILERS,
-            Deps(kube, self.store, self.gate, self.reports, probe, now, settings.defaults),
+            Deps(
+                kube,
+                self.store,
+                self.gate,
+                self.reports,
+                probe,
+                RayServe(kube, dashboard),
+                now,
+                settings.defaults,
+            ),
             kube=kube,
             store=self.store,
             metrics=self.metrics,
@@ -200,9 +218,10 @@ async def run(
     async with (
         connect(settings.kubeconfig, instance=settings.identity) as kube,
         probing() as probe,
+        dashboards() as dashboard,
         agent_session() as to_agent,
     ):
-        operator = Operator(settings, kube, probe, to_agent)
+        operator = Operator(settings, kube, probe, dashboard, to_agent)
         kube.listeners += [operator.metrics.count, note, *listeners]
         made(operator)
         await operator.run(ends, take_signals)

@@ -19,6 +19,7 @@ from raydock.api.deployment import (
 from raydock.api.deployment import Revision as RevisionStatus
 from raydock.capacity.demand import PodShape
 from raydock.plan import trouble
+from raydock.plan.meta import DEPLOYMENT_LABEL
 from raydock.plan.observed import Observed
 from raydock.plan.rollout import Choice
 from raydock.plan.service import name_of
@@ -28,6 +29,7 @@ from raydock.status.conditions import condition, ready, reconciling, settle, sta
 from raydock.status.rollout import DOING, REASONS, given_up_text, late_text, rollout
 from raydock.wire.host import INGRESS, SERVE_PORT
 
+AT_REST: Final = "no replica runs, as nobody asks: the first request starts one, and is held until it answers"
 REFUSAL: Final = frozenset({ConditionType.READY, ConditionType.CAPACITY_AVAILABLE, ConditionType.STALLED})
 """Conditions that tell of the gate's no."""
 
@@ -40,18 +42,19 @@ def deployment(o: Observed, choice: Choice, reserved: tuple[PodShape, ...] = ())
     cr, child = o.cr, o.seen.child
     verdict = None if choice.only_leaves_node else choice.verdict
     room = capacity(cr.status.capacity, verdict, o.now, reserved)
-    found = _suspended() if cr.spec.suspend else _conditions(o, choice, room)
+    found = _stopped(o) if o.stopped else _conditions(o, choice, room)
     return DeploymentStatus(
         observed_generation=cr.metadata.generation,
         conditions=settle(cr.metadata, cr.status.conditions, found, o.now),
-        replicas=cr.spec.replicas if child else 0,
+        replicas=_replicas(o),
         ready_replicas=_ready_replicas(o),
+        selector=f"{DEPLOYMENT_LABEL}={cr.metadata.name}",
         serve_application=_application(o),
         service=ServiceReference(name=name_of(child.meta.name), port=SERVE_PORT)
-        if child and child.active.name and not cr.spec.suspend
+        if child and child.active.name and not o.stopped
         else None,
         revision=RevisionStatus(
-            serving=o.seen.health.revision if o.seen.health and o.answers and not cr.spec.suspend else None,
+            serving=_serving(o),
             wanted=o.wanted.whole,
         ),
         rollout=rollout(o, choice),
@@ -108,7 +111,23 @@ def is_settled(told: DeploymentStatus) -> bool:
     return not any(c.type == ConditionType.RECONCILING for c in told.conditions)
 
 
-def _suspended() -> list[Condition]:
+def _serving(o: Observed) -> str | None:
+    """The revision that answers, or will when it is woken."""
+    if o.stopped or not o.answers:
+        return None
+    if o.seen.health is not None:
+        return o.seen.health.revision
+    return o.marks.revision.whole if o.marks else None
+
+
+def _stopped(o: Observed) -> list[Condition]:
+    if not o.cr.spec.suspend:
+        told = "spec.replicas is 0: nothing runs; ask for 1 or more to start again"
+        worked = o.good is not None and o.good.marks.revision.whole == o.wanted.whole
+        return [
+            condition(ConditionType.READY, worked, Reason.SCALED_TO_ZERO, told),
+            condition(ConditionType.APPLICATION_HEALTHY, False, Reason.SCALED_TO_ZERO, told),
+        ]
     told = "spec.suspend is true: nothing runs; set it to false to start again"
     return [
         condition(ConditionType.READY, False, Reason.SUSPENDED, told),
@@ -129,8 +148,11 @@ def _conditions(o: Observed, choice: Choice, room: Capacity | None) -> list[Cond
     ]
     wanted = _wanted_serves(o, choice)
     found = [*parts, wanted] if wanted else parts
+    whole = ready(found, "the wanted version answers its health route")
+    if o.rests and whole.status == "True":
+        whole = condition(ConditionType.READY, True, Reason.SCALED_TO_ZERO, AT_REST)
     return [
-        ready(found, "the wanted version answers its health route"),
+        whole,
         *parts,
         *_busy(o, choice, next((c for c in found if c.status != "True"), None)),
     ]
@@ -153,6 +175,8 @@ def _cluster_ready(o: Observed) -> Condition:
 
 def _application_healthy(o: Observed) -> Condition:
     kind = ConditionType.APPLICATION_HEALTHY
+    if o.rests:
+        return condition(kind, True, Reason.SCALED_TO_ZERO, AT_REST)
     if o.answers:
         return condition(kind, True, Reason.APPLICATION_RUNNING, "the application answers its health route")
     found = o.trouble
@@ -199,20 +223,33 @@ def _busy(o: Observed, choice: Choice, why: Condition | None) -> list[Condition]
     return [reconciling(Reason(why.reason), why.message)]
 
 
+def _replicas(o: Observed) -> int:
+    """How many there shall be now."""
+    if o.seen.child is None or o.stopped:
+        return 0
+    if o.seen.serve is not None:
+        return o.seen.serve.target
+    if o.cr.spec.autoscaling and o.cr.status.replicas is not None:
+        return o.cr.status.replicas  # nobody tells just now
+    return o.bounds.least
+
+
 def _ready_replicas(o: Observed) -> int:
     child = o.seen.child
+    if o.seen.serve is not None:
+        return o.seen.serve.running
     if child is None or not child.active.name or not o.answers:
         return 0
     application = child.active.applications.get(o.cr.metadata.name)
     host_state = application.deployments.get(INGRESS) if application else None
     # KubeRay passes on no count. HEALTHY: all replicas of the target run (Ray 2.60, DeploymentStatus).
-    return o.cr.spec.replicas if host_state and host_state.status == "HEALTHY" else 1
+    return o.bounds.least if host_state and host_state.status == "HEALTHY" else 1
 
 
 def _application(o: Observed) -> ServeApplication | None:
     application = o.application
     before = o.cr.status.serve_application
-    if o.cr.spec.suspend or o.seen.child is None:
+    if o.stopped or o.seen.child is None:
         return before.model_copy(update={"status": None, "message": ""}) if before else None
     if application is None:
         return before
@@ -228,7 +265,7 @@ def _application(o: Observed) -> ServeApplication | None:
 
 def _progress(o: Observed) -> DeployProgress | None:
     """Share of the way from the first write to the first answer of the wanted version."""
-    if o.cr.spec.suspend or o.seen.child is None:
+    if o.stopped or o.seen.child is None:
         return None
     if o.current or o.proven:
         return DeployProgress(category=DeployCategory.REGISTER, percent=100)

@@ -53,7 +53,7 @@ def rollout(o: Observed, choice: Choice) -> RolloutStatus:
             state=state, strategy=STRATEGIES.get(way), started_at=o.started, message=message[:2048]
         )
 
-    if o.cr.spec.suspend:
+    if o.stopped:
         return told(RolloutState.IDLE, "")
     if o.given_up:
         return told(RolloutState.ROLLED_BACK, given_up_text(o))

@@ -20,6 +20,7 @@ EDITS: dict[str, Any] = {
     "envFrom": [{"secretRef": {"name": "s"}}],
     "params": {"threshold": 1},
     "replicas": 2,
+    "autoscaling": {"maxReplicas": 2},
     "resources": {"requests": {"cpu": "2"}},
     "headResources": {"requests": {"cpu": "2"}},
     "topology": "Compact",

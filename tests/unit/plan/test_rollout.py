@@ -369,7 +369,7 @@ def test_more_replicas_that_do_not_start_leave_the_old_pod() -> None:
     step = next_step(o, chosen(o), DEFAULTS)
     (back,) = [m for m in step.manifests if m["kind"] == "RayService"]
     config = yaml.safe_load(back["spec"]["serveConfigV2"])
-    assert config["applications"][0]["deployments"][0]["num_replicas"] == 1
+    assert config["applications"][0]["deployments"][0]["autoscaling_config"]["max_replicas"] == 1
     assert step.given_up is not None
     assert before.child_object is not None
     noted = record_of(dep(), dict(before.child_object))

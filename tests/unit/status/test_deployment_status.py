@@ -12,11 +12,13 @@ from raydock.capacity.verdict import Verdict
 from raydock.facts.controller_revision import controller_revision
 from raydock.facts.pod import Pod
 from raydock.facts.rayservice import ray_service
+from raydock.facts.serve import Replica, ServeState
 from raydock.plan.deployment import next_step
 from raydock.plan.meta import MANIFEST_ANNOTATION
 from raydock.plan.observed import Observed
 from raydock.plan.rollout import Choice
 from raydock.plan.seen import Seen
+from raydock.plan.traffic import backend
 from raydock.plan.way_back import RolledBack
 from raydock.reasons import Reason
 from raydock.status import deployment as status
@@ -247,6 +249,16 @@ SITUATIONS = [
         {"Ready": "False/Suspended", "ApplicationHealthy": "False/Suspended", "Suspended": "True/Suspended"},
         id="suspended",
     ),
+    pytest.param(
+        Situation(dep(image="registry.example/iris:1", replicas=0), served=True),
+        {"Ready": "True/ScaledToZero", "ApplicationHealthy": "False/ScaledToZero"},
+        id="no replica of what worked",
+    ),
+    pytest.param(
+        Situation(dep(image="registry.example/iris:2", replicas=0)),
+        {"Ready": "False/ScaledToZero", "ApplicationHealthy": "False/ScaledToZero"},
+        id="no replica of what was never seen to work",
+    ),
 ]
 
 
@@ -268,7 +280,7 @@ def test_a_second_look_at_the_same_says_the_same(situation: Situation, wanted: d
 @pytest.mark.parametrize(("situation", "wanted"), SITUATIONS)
 def test_what_is_not_ready_is_on_its_way_or_stalled(situation: Situation, wanted: dict[str, str]) -> None:
     busy = {"Reconciling", "Stalled", "Suspended"} & wanted.keys()
-    assert bool(busy) != wanted["Ready"].startswith("True")
+    assert bool(busy) != (wanted["Ready"].startswith("True") or "ScaledToZero" in wanted["Ready"])
     assert status.is_settled(situation.told()) == ("Reconciling" not in wanted)
 
 
@@ -307,6 +319,40 @@ def test_an_application_of_before_the_edit_says_nothing_about_the_new_one() -> N
     first = {"active": "iris-a", "app": "DEPLOY_FAILED", "app_message": MARKED, "observed_generation": 0}
     told = Situation(NEW, NEW, first, ()).told()
     assert "Stalled" not in words(told)
+
+
+ZERO = dep(image="registry.example/iris:1", autoscaling={"minReplicas": 0, "maxReplicas": 3})
+
+
+def scaled(
+    serve: ServeState | None, health: Health | None, before: DeploymentStatus | None = None
+) -> DeploymentStatus:
+    seen = replace(serving(ZERO), serve=serve, health=health)
+    cr = with_status(ZERO, before) if before else ZERO
+    return status.deployment(Observed(cr, seen, NOW), Choice())
+
+
+def test_numbers_are_those_of_ray_serve() -> None:
+    two = ServeState(3, (Replica("a", "RUNNING"), Replica("a", "RUNNING"), Replica("a", "STARTING")))
+    told = scaled(two, healthy(rev(ZERO)))
+    assert (told.replicas, told.ready_replicas) == (3, 2)
+    assert words(told)["Ready"] == "True/Ready"
+    assert told.selector == "raydock.io/deployment=iris"
+    unknown = scaled(None, None, told)
+    assert (unknown.replicas, unknown.ready_replicas) == (3, 0)
+    assert words(unknown)["Ready"] == "False/ApplicationStarting"
+
+
+def test_asleep_the_last_proof_stands() -> None:
+    told = scaled(ServeState(0, ()), None)
+    found = words(told)
+    assert found["Ready"] == found["ApplicationHealthy"] == "True/ScaledToZero"
+    assert status.is_settled(told)
+    assert (told.replicas, told.ready_replicas) == (0, 0)
+    assert told.revision is not None
+    assert told.revision.serving == told.revision.wanted == rev(ZERO)
+    asked = backend(with_status(ZERO, told))
+    assert (asked.healthy, asked.service) == (True, "iris-serve"), "requests are to come, and are held"
 
 
 def test_a_child_that_vanished_takes_its_claims_along() -> None:
