@@ -16,6 +16,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from typing_extensions import override
 
 from raydock.kube.client import Kube
+from raydock.reconcile.ray_serve import DASHBOARD_PORT
+from raydock.remote.dashboard import PATH as SERVE_DETAILS_PATH
 from raydock.wire import paths
 from raydock.wire.access import digest
 from raydock.wire.host import INGRESS, READY_PATH, SERVE_PORT, Health
@@ -40,16 +42,30 @@ class Host:
         """Name of its RayCluster."""
         self.address = next(_addresses)
         self.status = "ready"
+        self.asked = 0
+        """How often the health route was asked."""
+        self.target = 1
+        """How many replicas Ray Serve wants; so many run."""
+        self.token = f"token-of-{cluster}"
         self.follows = True
         """Whether KubeRay and the kubelet bring what is new at once; else it stays at what it had."""
         self._held = Health("starting", name, "", "")
 
     async def ready(self, _: web.Request) -> web.Response:
         """The health route."""
+        self.asked += 1
         if self.follows:
             await self.catch_up()
         told = Health(self.status, self._name, self._held.revision, self._held.access)
         return web.Response(text=dumps(told), status=200 if self.status == "ready" else 503)
+
+    async def serve_details(self, request: web.Request) -> web.Response:
+        """The dashboard, as far as it tells of Ray Serve."""
+        if request.headers.get("Authorization") != f"Bearer {self.token}":
+            return web.Response(status=403)
+        replica = {"node_instance_id": f"{self.cluster}-head", "state": "RUNNING"}
+        found = {"target_num_replicas": self.target, "replicas": [replica] * self.target}
+        return web.json_response({"applications": {self._name: {"deployments": {INGRESS: found}}}})
 
     async def catch_up(self) -> None:
         """Take the newest serveConfigV2 and access file."""
@@ -78,18 +94,23 @@ class Hosts(AbstractResolver):
         cluster = await self._kuberay.cluster(service, f"{name}-{suffix}")
         host = Host(self._kube, self._namespace, name, cluster["metadata"]["name"])
         await self._listen(host)
+        await self._kuberay.token(cluster, host.token)
         await self._kuberay.pod(f"{host.cluster}-head", cluster=cluster, node=node, ip=host.address)
         self.active[name] = host
         await self._kuberay.serving(service, host.cluster, deployments={INGRESS: "HEALTHY"})
         return host
 
     async def _listen(self, host: Host) -> None:
-        app = web.Application()
-        app.router.add_get(READY_PATH, host.ready)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, host.address, SERVE_PORT).start()
-        self._running.append(runner)
+        for path, answer, port in (
+            (READY_PATH, host.ready, SERVE_PORT),
+            (SERVE_DETAILS_PATH, host.serve_details, DASHBOARD_PORT),
+        ):
+            app = web.Application()
+            app.router.add_get(path, answer)
+            runner = web.AppRunner(app)
+            await runner.setup()
+            await web.TCPSite(runner, host.address, port).start()
+            self._running.append(runner)
 
     @override
     async def resolve(

@@ -106,6 +106,21 @@ class KubeRay:
         }
         return await self._kube.create(manifest)
 
+    async def token(self, cluster: Mapping[str, Any], token: str) -> None:
+        """The Secret with which a Ray cluster's API is opened, as KubeRay makes it."""
+        metadata = {
+            "name": cluster["metadata"]["name"],
+            "namespace": self._namespace,
+            "ownerReferences": [_owner(cluster)],
+        }
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": metadata,
+            "stringData": {"auth_token": token},
+        }
+        await self._kube.create(secret)
+
     async def serving(
         self,
         service: Mapping[str, Any],
