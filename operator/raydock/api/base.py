@@ -58,8 +58,8 @@ class Shape(BaseModel):
 
     @classmethod
     def cel_rules(cls) -> tuple[Rule, ...]:
-        """`rules`, and what a class makes of its own fields."""
-        return cls.rules
+        """`rules` of the class and of those that it is made of, and what a class makes of its own fields."""
+        return tuple(rule for base in reversed(cls.__mro__) for rule in base.__dict__.get("rules", ()))
 
     @classmethod
     @override

@@ -142,7 +142,6 @@ class BatchJobSpec(Pods, Program):
     """Stop now, keep what is committed and end as Cancelled. It cannot be taken back. Default false."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        *Program.rules,
         Rule("has(self.deployment) || has(self.server)", "write deployment, or server with the code to run"),
         *(
             Rule(
@@ -170,7 +169,7 @@ class BatchJobSpec(Pods, Program):
     def cel_rules(cls) -> tuple[Rule, ...]:
         """`rules`, and one for each field that cannot change."""
         fields = (field.alias or name for name, field in cls.model_fields.items())
-        return (*cls.rules, *(unchanged(field) for field in fields if field not in MUTABLE))
+        return (*super().cel_rules(), *(unchanged(field) for field in fields if field not in MUTABLE))
 
 
 class JobState(StrEnum):
