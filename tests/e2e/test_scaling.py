@@ -1,15 +1,13 @@
-"""More replicas, fewer, none: by hand, by an HPA's way, and by Ray Serve's autoscaler."""
+"""More replicas, fewer, none: by hand, by an HPA's way, and by Ray Serve's autoscaler, all in one pod."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from tests.e2e.calls import Load, ask
-from tests.e2e.cluster import Cluster, light, until
+from tests.e2e.cluster import Cluster, until
+from tests.e2e.served import Served
 
 pytestmark = pytest.mark.e2e
-API = "raydock.io/v1alpha1"
 CODE = """
 import asyncio
 
@@ -23,82 +21,27 @@ async def answer():
     await asyncio.sleep(0.2)
     return {"module": __name__}
 """
+SPEC = {
+    "server": {"importPath": "slow:app"},
+    "code": {"configMap": {"name": "scale-code"}},
+    "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
+}
 AUTO = {"minReplicas": 0, "maxReplicas": 2, "scaleUpDelaySeconds": 1, "scaleDownDelaySeconds": 5}
 
 
-class Scaling:
-    """The Deployment `scale` behind the endpoint `scale`."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self.cluster = cluster
-
-    def apply(self, **more: Any) -> None:
-        """With this spec, and nothing of an earlier one."""
-        spec = {
-            "server": {"importPath": "slow:app"},
-            "code": {"configMap": {"name": "scale-code"}},
-            "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
-            **more,
-        }
-        metadata = {"name": "scale", "namespace": self.cluster.namespace}
-        self.cluster.apply(
-            light({"apiVersion": API, "kind": "Deployment", "metadata": metadata, "spec": spec})
-        )
-
-    @property
-    def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = (self.cluster.get("deployments.raydock.io", "scale") or {}).get("status", {})
-        return found
-
-    def ready(self, timeout_s: int = 240) -> None:
-        self.cluster.wait("deployments", "scale", timeout_s=timeout_s)
-
-    def until_replicas(self, number: int, timeout_s: float) -> None:
-        """So many answer, and no more are wanted."""
-
-        def there() -> bool:
-            found = self.status
-            return found.get("replicas") == found.get("readyReplicas") == number
-
-        until(there, timeout_s, f"{number} replicas", lambda: self.status)
-
-    def until_rest(self) -> None:
-        """Nobody asks, and no replica runs."""
-        self.cluster.until_condition(
-            "deployments",
-            "scale",
-            "Ready",
-            120,
-            lambda c: (c["status"], c["reason"]) == ("True", "ScaledToZero"),
-        )
-
-    def load(self, callers: int) -> Load:
-        return Load(self.cluster.url("scale"), self.cluster.key("scale"), callers=callers)
-
-    def pods(self) -> set[str]:
-        return {p["metadata"]["uid"] for p in self.cluster.heads("deployment", "scale")}
-
-
 @pytest.fixture(scope="module")
-def scaling(iris: Cluster) -> Iterator[Scaling]:
-    """One replica, in a pod for two."""
-    found = Scaling(iris)
-    metadata = {"name": "scale-code", "namespace": iris.namespace}
-    iris.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"slow.py": CODE}})
+def scaling(iris: Cluster) -> Iterator[Served]:
+    """Two replicas, in a pod for two."""
+    found = Served(iris, "scale", SPEC)
+    found.code({"slow.py": CODE})
     found.apply(replicas=2)
-    endpoint = {"traffic": [{"deployment": "scale", "percent": 100}]}
-    metadata = {"name": "scale", "namespace": iris.namespace}
-    iris.apply({"apiVersion": API, "kind": "InferenceEndpoint", "metadata": metadata, "spec": endpoint})
-    found.ready()
-    iris.wait("inferenceendpoints", "scale", timeout_s=120)
-    yield found
-    iris.delete("inferenceendpoints.raydock.io", "scale")
-    iris.delete("deployments.raydock.io", "scale")
+    with found.behind_its_endpoint():
+        yield found
 
 
-def test_kubectl_scale_reaches_the_running_pod(scaling: Scaling) -> None:
+def test_kubectl_scale_reaches_the_running_pod(scaling: Served) -> None:
     pods = scaling.pods()
-    with scaling.load(4) as load:
+    with scaling.load() as load:
         for number in (1, 2):
             scaling.cluster.kubectl("scale", "rdep", "scale", f"--replicas={number}")
             scaling.until_replicas(number, 60)
@@ -107,10 +50,10 @@ def test_kubectl_scale_reaches_the_running_pod(scaling: Scaling) -> None:
     assert scaling.pods() == pods
 
 
-def test_replicas_follow_the_requests_and_no_request_fails(scaling: Scaling) -> None:
+def test_replicas_follow_the_requests_and_no_request_fails(scaling: Served) -> None:
     """From two fixed ones to as many as it takes, in the same pod."""
     pods = scaling.pods()
-    scaling.apply(autoscaling={**AUTO, "minReplicas": 1, "targetOngoingRequests": 2})
+    scaling.apply(autoscaling={**AUTO, "minReplicas": 1})
     scaling.until_replicas(1, 60)
     with scaling.load(8) as load:
         scaling.until_replicas(2, 60)
@@ -119,42 +62,37 @@ def test_replicas_follow_the_requests_and_no_request_fails(scaling: Scaling) -> 
     assert scaling.pods() == pods
 
 
-def test_from_zero_the_first_request_is_held_until_it_is_answered(scaling: Scaling) -> None:
-    url, key = scaling.cluster.url("scale"), scaling.cluster.key("scale")
+def test_from_zero_the_first_request_is_held_until_it_is_answered(scaling: Served) -> None:
     scaling.apply(autoscaling=AUTO)
     for _ in range(3):
         scaling.until_rest()
-        with scaling.load(4) as load:
-            assert ask(url, key).status == 200
-            scaling.ready()
+        with scaling.load() as load:
+            assert scaling.ask().status == 200
+            scaling.until_replicas(1, 60)
         assert not load.failed, load.told()
 
 
-def test_what_changes_while_nobody_asks_is_seen_to_work(scaling: Scaling) -> None:
+def test_what_changes_while_nobody_asks_is_seen_to_work(scaling: Served) -> None:
     scaling.apply(autoscaling=AUTO)
     scaling.until_rest()
+    before = scaling.status["revision"]["serving"]
     scaling.apply(autoscaling=AUTO, params={"a": 1})
-    wanted = until(
-        lambda: (scaling.status.get("revision") or {}).get("wanted"), 30, "revision", lambda: scaling.status
-    )
     scaling.ready()
-    assert scaling.status["revision"]["serving"] == wanted
+    revision = scaling.status["revision"]
+    assert revision["serving"] == revision["wanted"] != before
     scaling.until_rest()
-    assert scaling.status["revision"]["serving"] == wanted
+    assert scaling.status["revision"] == revision
 
 
-def test_a_key_that_is_replaced_while_nobody_asks_opens_at_once(scaling: Scaling) -> None:
+def test_a_key_that_is_replaced_while_nobody_asks_opens_at_once(scaling: Served) -> None:
     scaling.apply(autoscaling=AUTO)
     scaling.until_rest()
-    url, before = scaling.cluster.url("scale"), scaling.cluster.key("scale")
-    annotation = "raydock.io/rotate=primary:scaling"
-    scaling.cluster.kubectl("annotate", "--overwrite", "iep", "scale", annotation)
-    key = until(lambda: (k := scaling.cluster.key("scale")) != before and k, 60, "new key")
-    assert ask(url, str(key)).status == 200
-    assert ask(url, before).status == 401
+    before = scaling.key
+    assert scaling.ask(scaling.new_key("scaling")).status == 200
+    assert scaling.ask(before).status == 401
 
 
-def test_bounds_reach_what_runs(scaling: Scaling) -> None:
+def test_bounds_reach_what_runs(scaling: Served) -> None:
     pods = scaling.pods()
     scaling.apply(autoscaling=AUTO)
     scaling.until_rest()
@@ -165,7 +103,7 @@ def test_bounds_reach_what_runs(scaling: Scaling) -> None:
     assert scaling.pods() == pods
 
 
-def test_no_replica_at_all_is_no_pod(scaling: Scaling) -> None:
+def test_no_replica_at_all_is_no_pod(scaling: Served) -> None:
     scaling.apply(replicas=1)
     scaling.ready()
     scaling.cluster.kubectl("scale", "rdep", "scale", "--replicas=0")

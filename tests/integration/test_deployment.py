@@ -127,6 +127,24 @@ async def test_params_change_the_serve_config_alone(
     assert told["status"]["revision"]["wanted"] != cr["status"]["revision"]["wanted"]
 
 
+async def test_a_version_that_comes_back_with_other_numbers_is_recorded_anew(
+    kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    """A ControllerRevision's data can never be changed."""
+    await kuberay.node("node-1")
+    await served(kube, hosts, operator, namespace, replicas=2, params={"depth": 1})
+    for change in ({"replicas": 1}, {"params": {"depth": 2}}, {"params": {"depth": 1}}):
+        await edit(kube, namespace, **change)
+        told = await until(kube, KIND, namespace, "iris", "True", "Ready")
+        await operator.settled()
+        assert told["status"]["revision"]["serving"] == told["status"]["revision"]["wanted"]
+    pages = kube.pages("ControllerRevision", namespace=namespace)
+    records = [record async for page in pages for record in page]
+    assert len(records) == 2
+    newest = max(records, key=lambda record: record["revision"])
+    assert newest["data"]["spec"]["serveConfigV2"] == (await find(kube, namespace))["spec"]["serveConfigV2"]
+
+
 async def test_a_second_cluster_waits_for_its_room(
     kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
 ) -> None:

@@ -57,7 +57,8 @@ def good(record: ControllerRevision) -> Good:
 
 def record(cr: Deployment, noted: Marks, live: Mapping[str, Any], former: Sequence[Good]) -> Manifest:
     """The record of the RayService `live`, which bears `noted`. Made once it was seen to work."""
-    name = f"{cr.metadata.name}-{fingerprint([noted.revision.whole, noted.cluster])}"
+    # Its data can never be changed: the same version with other numbers of replicas is another record.
+    name = f"{cr.metadata.name}-{fingerprint([noted.revision.whole, noted.cluster, live['spec']])}"
     labels = {DEPLOYMENT_LABEL: cr.metadata.name}
     manifest = child(cr.metadata, cr.kind, "apps/v1", "ControllerRevision", name, labels)
     manifest["metadata"]["annotations"] = noted.annotations()
