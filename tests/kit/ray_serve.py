@@ -61,6 +61,7 @@ def ray_serve(python_path: Path) -> Iterator[RayServe]:
             [*(str(Path(p).resolve()) for p in ("operator", ".")), str(python_path)]
         ),
         "RAY_AUTH_MODE": "disabled",
+        "RAY_CLUSTER_NAME": "of-the-tests",  # as in a pod of KubeRay's
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",

@@ -26,6 +26,9 @@ UNFINISHED_MAX: Final = 65_536
 """Characters of a line without an end that are kept: a progress bar may never write one."""
 LEVEL_ENV: Final = "RAYDOCK_LOG_LEVEL"
 """Environment variable with the lowest level of log lines that are shown; INFO when it is not set."""
+POD_ENV: Final = "RAY_CLUSTER_NAME"
+"""Environment variable that KubeRay sets in each Ray container. Elsewhere the ancestors are somebody's shell
+or his CI: what they do with their pipes is not ours to disturb."""
 _NULL_DEVICE: Final = os.makedev(1, 3)
 
 
@@ -53,10 +56,13 @@ class Console:
 def install(deployment: str, who: str) -> None:
     """From here on, what this process prints and logs also reaches the container's stdout.
 
-    `who` tells the processes of one `deployment` apart, such as a replica's id. Does nothing where stdout
-    is no file: then the lines are seen already. Calling it again changes nothing.
+    `who` tells the processes of one `deployment` apart, such as a replica's id. Does nothing outside of
+    KubeRay's pods, nor where stdout is no file: then the lines are seen already. Calling it again changes
+    nothing.
     """
-    descriptor = None if isinstance(sys.stdout, Tee) else container_stdout(os.getpid())
+    if POD_ENV not in os.environ or isinstance(sys.stdout, Tee):  # noqa: TID251 - a Ray worker has no settings.py
+        return
+    descriptor = container_stdout(os.getpid())
     if descriptor is None:
         return
     console = Console(descriptor, f"[{deployment} {who}] ")

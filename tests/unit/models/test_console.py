@@ -27,19 +27,30 @@ WITH_FILE = "import subprocess, sys; subprocess.run(sys.argv[2:], stdout=open(sy
 RAY_SERVES_PRINT = "original = print\nbuiltins.print = lambda *a, **k: original(a)"
 
 
+IN_A_POD = {"RAY_CLUSTER_NAME": "iris-v1-abcde"}
+
+
+def said_by(folder: Path, worker: Path, more: dict[str, str]) -> list[str]:
+    """Lines on the stdout of the container's first process.
+
+    As in a pod: that one has a pipe, the raylet and its worker a file.
+    """
+    raylet = [str(folder / "raylet.out"), sys.executable, "-c", WITH_FILE]
+    ran = subprocess.run(
+        [sys.executable, "-c", WITH_FILE, *raylet, str(folder / "worker.out"), sys.executable, str(worker)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **more},  # noqa: TID251 - a child's environment, no setting
+    )
+    return ran.stdout.splitlines()
+
+
 @pytest.mark.parametrize("before", ["", RAY_SERVES_PRINT], ids=["plain", "print replaced by Ray Serve"])
 def test_what_a_worker_says_reaches_the_container(tmp_path: Path, before: str) -> None:
     worker = tmp_path / "worker.py"
     worker.write_text(WORKER.format(before=before, other=str(tmp_path / "other")))
-    # As in a pod: the container's first process has a pipe, the raylet and its worker a file.
-    raylet = [str(tmp_path / "raylet.out"), sys.executable, "-c", WITH_FILE]
-    ran = subprocess.run(
-        [sys.executable, "-c", WITH_FILE, *raylet, str(tmp_path / "worker.out"), sys.executable, str(worker)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    lines = ran.stdout.splitlines()
+    lines = said_by(tmp_path, worker, IN_A_POD)
     assert lines[:4] == [
         "[iris-v1 abc] printed-1",
         "[iris-v1 abc] half a line",
@@ -50,6 +61,14 @@ def test_what_a_worker_says_reaches_the_container(tmp_path: Path, before: str) -
     assert lines[-1] == "[iris-v1 abc] ZeroDivisionError: division by zero"
     assert "printed-1" in (tmp_path / "worker.out").read_text()
     assert (tmp_path / "other").read_text() == "to a file\n"
+
+
+def test_outside_of_a_pod_nobody_elses_pipe_is_written_to(tmp_path: Path) -> None:
+    """A CI's own pipe, for one: this ended its run."""
+    worker = tmp_path / "worker.py"
+    worker.write_text(WORKER.format(before="", other=str(tmp_path / "other")))
+    assert said_by(tmp_path, worker, {}) == []
+    assert "printed-1" in (tmp_path / "worker.out").read_text()
 
 
 def test_a_stdout_that_is_seen_already_is_left_alone() -> None:
