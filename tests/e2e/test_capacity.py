@@ -32,9 +32,21 @@ def free_memory(cluster: Cluster) -> int:
     )
 
 
+def leaving(cluster: Cluster) -> list[str]:
+    """Names of pods that end or soon will, as what they belong to is gone."""
+    jobs = {j["metadata"]["name"] for j in cluster.all("batchjobs.raydock.io")}
+    return [
+        p["metadata"]["name"]
+        for p in cluster.all("pods")
+        if p["metadata"].get("deletionTimestamp")
+        or p["metadata"].get("labels", {}).get("raydock.io/batchjob", next(iter(jobs), "")) not in {*jobs, ""}
+    ]
+
+
 @pytest.fixture
 def filled(iris: Cluster) -> Iterator[Cluster]:
-    """A pod of somebody else's leaves 1 GiB of memory."""
+    """A pod of somebody else's leaves 1 GiB of memory, once nobody's end can leave more."""
+    until(lambda: not leaving(iris), 180, "end of the pods that leave", lambda: leaving(iris))
     requests = {"memory": str(free_memory(iris) - GIB), "cpu": "10m"}
     container = {
         "name": "fill",

@@ -63,12 +63,13 @@ def test_replicas_follow_the_requests_and_no_request_fails(scaling: Served) -> N
 
 
 def test_from_zero_the_first_request_is_held_until_it_is_answered(scaling: Served) -> None:
+    """After two replicas, too: the gateway's connections then lead to a front that knew both."""
     scaling.apply(autoscaling=AUTO)
     for _ in range(3):
         scaling.until_rest()
-        with scaling.load() as load:
+        with scaling.load(8) as load:
             assert scaling.ask().status == 200
-            scaling.until_replicas(1, 60)
+            scaling.until_replicas(2, 60)
         assert not load.failed, load.told()
 
 

@@ -118,6 +118,11 @@ def environment() -> dict[str, str]:
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
         # A leaving replica takes requests on for this time, until HAProxy knows; Ray's default is 30.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5",
+        # An HAProxy that was replaced goes on for open connections with the servers that it knew: it has to
+        # find out that they are gone, one after the other, and come to the proxy that holds requests. With
+        # Ray's figures (3 tries, 3 errors until a server is given up) two of them were enough for a 500.
+        "RAY_SERVE_HAPROXY_RETRIES": "100",
+        "RAY_SERVE_HAPROXY_OBSERVE_ERROR_LIMIT": "1",
         # Ray's memory monitor ends first what it can start again: Serve's controller and front, over and
         # over, while the replica that takes the memory goes on (seen with Ray 2.60). The kernel ends that.
         "RAY_memory_monitor_refresh_ms": "0",
