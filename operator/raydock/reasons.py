@@ -40,7 +40,7 @@ class Reason(StrEnum):
     )
     SCALED_TO_ZERO = (
         "ScaledToZero",
-        "No replica runs: spec.replicas is 0, or nobody asks (minReplicas 0): the first request starts one.",
+        "No replica runs: spec.replicas is 0; or minReplicas is, and the first request will start one.",
     )
     PROVISIONING = (
         "Provisioning",

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from raydock.api import DeploymentStatus
 from raydock.capacity.demand import Demand
 from raydock.facts.rayservice import ray_service
 from raydock.facts.serve import Replica, ServeState
@@ -158,7 +159,11 @@ def test_no_replica_is_no_pod() -> None:
     assert ways(o, DEFAULTS) == ()
     step = next_step(o, chosen(o), DEFAULTS)
     assert (step.remove_child, step.manifests) == (True, ())
-    assert not backend(cr).healthy
+    ready: dict[str, Any] = {"type": "ApplicationHealthy", "status": "True", "reason": "x", "message": ""}
+    ready |= {"observedGeneration": 1, "lastTransitionTime": "2026-05-04T10:00:00Z"}
+    told = DeploymentStatus.model_validate({"service": {"name": "s", "port": 8000}, "conditions": [ready]})
+    assert backend(dep(status=told)).healthy
+    assert not backend(dep(replicas=0, status=told)).healthy, "whatever its status still says"
 
 
 def test_the_way_back_is_to_the_numbers_that_are_wanted_now() -> None:

@@ -1,47 +1,21 @@
 """The question to a Ray head against real sockets: each kind of answer."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from raydock.remote.dashboard import BODY_MAX, PATH, Denied, dashboards
+from tests.kit.loopback import Handler, answer, listening, moved
 
 TOKEN = "the-clusters-token"
 SAID: dict[str, Any] = {"applications": {}}
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@asynccontextmanager
-async def head(handler: Handler) -> AsyncIterator[int]:
-    app = web.Application()
-    app.router.add_get(PATH, handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
-
-
-def answer(status: int, text: str) -> Handler:
-    async def handler(_: web.Request) -> web.Response:
-        return web.Response(status=status, text=text)
-
-    return handler
 
 
 async def who_may(request: web.Request) -> web.Response:
     allowed = request.headers.get("Authorization") == f"Bearer {TOKEN}"
     return web.json_response(SAID, status=200 if allowed else 403)
-
-
-async def moved(_: web.Request) -> web.Response:
-    raise web.HTTPFound("http://127.0.0.1:9/elsewhere")
 
 
 async def never(request: web.Request) -> web.StreamResponse:
@@ -59,7 +33,7 @@ async def asked(port: int, token: str = TOKEN, timeout_s: float = 5.0) -> Any:
 
 
 async def test_the_token_opens() -> None:
-    async with head(who_may) as port:
+    async with listening(PATH, who_may) as port:
         assert await asked(port) == SAID
         with pytest.raises(Denied):
             await asked(port, "another")
@@ -76,11 +50,11 @@ async def test_the_token_opens() -> None:
     ],
 )
 async def test_what_is_of_no_use_is_nothing(handler: Handler) -> None:
-    async with head(handler) as port:
+    async with listening(PATH, handler) as port:
         assert await asked(port, timeout_s=2.0) is None
 
 
 async def test_nobody_listens() -> None:
-    async with head(who_may) as port:
+    async with listening(PATH, who_may) as port:
         pass
     assert await asked(port) is None
