@@ -1,7 +1,7 @@
 # Thin on purpose: each target calls a script or a module. The first use of one brings what it needs, later ones are quick.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test unit integration e2e lint venv helm crds chart changelog bench \
+.PHONY: help demo test unit integration e2e lint lock venv helm crds chart changelog bench \
 	node-up node-down node-status images kubeconfig env kind-up kind-down
 
 CACHE := $(or $(RAYDOCK_CACHE),$(HOME)/.cache/raydock)
@@ -20,7 +20,7 @@ unit: venv helm ## tests without a cluster (ARGS: more for pytest)
 	@$(PYTEST) tests/unit tests/golden tests/house $(ARGS)
 
 integration: venv ## tests against a real API server and etcd, on loopback
-	@$(PYTEST) tests/integration $(ARGS)
+	@$(PYTEST) -n auto --maxprocesses 4 tests/integration $(ARGS)
 
 e2e: venv ## tests on the embedded node, which they bring up
 	@$(PYTEST) tests/e2e $(ARGS)
@@ -30,6 +30,9 @@ lint: venv helm ## every static check (ARGS: only those named)
 
 crds: venv ## write all that is generated: CRDs, values schemas, reference pages
 	@hack/generate.sh
+
+lock: ## resolve requirements/*.txt from pyproject.toml again (ARGS: --upgrade, --upgrade-package NAME)
+	@$(NODE) lock $(ARGS)
 
 chart: crds helm ## package the charts into dist/
 	@$(CACHE)/bin/helm package --destination dist charts/raydock charts/raydock-crds

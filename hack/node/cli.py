@@ -50,6 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     make = add("build", _build, "build the binaries, or those that are named, without starting anything")
     make.add_argument("names", nargs="*")
     add("venv", _venv, "make the virtual environment of lint and tests")
+    lock = add("lock", _lock, "resolve the lock files again; --upgrade and the like go to uv")
+    lock.add_argument("more", nargs=argparse.REMAINDER)
     add("images", _images, "build raydock's images into the node; print their names")
     add("status", _status, "is it up, what runs, how much memory; exit status 1 when it is not ready")
     add("leftovers", _leftovers, "list what the node has on the host; exit status 1 when there is any")
@@ -87,6 +89,11 @@ def _build(_: Layout, args: argparse.Namespace) -> int:
 
 def _venv(_: Layout, __: argparse.Namespace) -> int:
     venv.ensure()
+    return 0
+
+
+def _lock(_: Layout, args: argparse.Namespace) -> int:
+    venv.lock(args.more)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The virtual environment of lint and tests, from `requirements/dev.txt` with its hashes."""
+"""The virtual environment of lint and tests from its lock file, and the lock files from `pyproject.toml`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from hack.node.layout import CACHE, REPOSITORY
 from hack.node.progress import Progress
 
 VENV = CACHE / "venv"
+LOCKS: dict[str, tuple[Arg, ...]] = {
+    "operator": ("--extra", "operator"),
+    "runtime": ("--extra", "runtime"),
+    "dev": ("--group", "dev", "--extra", "operator", "--extra", "runtime"),
+}
 
 
 def ensure() -> None:
@@ -23,9 +28,8 @@ def ensure() -> None:
     with Progress().step(f"virtual environment of {locked.name}"):
         if not (VENV / "bin" / "python").exists():
             host.make_venv(VENV)
-        uv = build.unpacked("uv") / "bin" / "uv"
         sync: list[Arg] = [
-            uv,
+            _uv(),
             "pip",
             "sync",
             "--quiet",
@@ -36,3 +40,18 @@ def ensure() -> None:
         ]
         run(sync, component="uv", env={**os.environ, "UV_LINK_MODE": "copy"})
         mark.write_text(wanted)
+
+
+def lock(more: list[str]) -> None:
+    """Resolve `requirements/*.txt` anew; what a lock file says stays where `more` doesn't ask to upgrade."""
+    plain = ("--no-header", "--no-annotate", "--no-emit-index-url", "--quiet")
+    for name, of in LOCKS.items():
+        with Progress().step(f"lock {name}"):
+            file = REPOSITORY / "requirements" / f"{name}.txt"
+            command: list[Arg] = [_uv(), "pip", "compile", "--universal", "--python-version", "3.11"]
+            command += ["--generate-hashes", *plain, *of, *more, "--output-file", file, "pyproject.toml"]
+            run(command, component="uv", cwd=REPOSITORY)
+
+
+def _uv() -> Arg:
+    return build.unpacked("uv") / "bin" / "uv"
