@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 FLOWER = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
 SAMPLES = 20
+PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,13 @@ class Answer:
 class Client:
     """One keep-alive connection to an endpoint."""
 
-    def __init__(self, url: str, key: str | None = None) -> None:
+    def __init__(self, url: str, key: str | None = None, patience_s: float = PATIENCE_S) -> None:
         parts = urlsplit(url)
         self.path = parts.path
         self.key = key
-        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=30)
+        self._connection = http.client.HTTPConnection(
+            parts.hostname or "", parts.port or 80, timeout=patience_s
+        )
 
     def post(self, rows: Sequence[Mapping[str, float]], **headers: str) -> Answer:
         """POST rows as JSON. A broken connection is an error: POST is not repeated."""
@@ -63,9 +66,9 @@ class Client:
         self.close()
 
 
-def ask(url: str, key: str | None = None) -> Answer:
+def ask(url: str, key: str | None = None, patience_s: float = PATIENCE_S) -> Answer:
     """One request on a connection of its own."""
-    with Client(url, key) as client:
+    with Client(url, key, patience_s) as client:
         return client.post([FLOWER])
 
 
@@ -76,6 +79,7 @@ class Load:
     url: str
     key: str
     callers: int = 4
+    patience_s: float = PATIENCE_S
     statuses: Counter[str] = field(default_factory=Counter)
     """Number of answers by status code, or of errors by class."""
     deployments: Counter[str] = field(default_factory=Counter)
@@ -93,7 +97,7 @@ class Load:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(timeout=60)
+            thread.join(timeout=self.patience_s + PATIENCE_S)
 
     @property
     def failed(self) -> dict[str, int]:
@@ -109,7 +113,7 @@ class Load:
             self.samples.append(f"{datetime.now(UTC):%H:%M:%S.%f} {said}")  # noqa: TID251 - to find it in the logs
 
     def _call(self) -> None:
-        client = Client(self.url, self.key)
+        client = Client(self.url, self.key, self.patience_s)
         while not self._stop.is_set():
             client.key = self.key
             try:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.e2e.calls import Answer, Load, ask
+from tests.e2e.calls import PATIENCE_S, Answer, Load, ask
 from tests.e2e.cluster import Cluster, light, until
 
 API = "raydock.io/v1alpha1"
@@ -41,6 +41,15 @@ class Served:
         """Return once what was applied last answers."""
         self.cluster.wait("deployments", self.name, timeout_s=timeout_s)
 
+    def rolled_back(self, timeout_s: float = 240) -> str:
+        """What the status says, once the newest version was given up."""
+
+        def told(condition: Mapping[str, Any]) -> bool:
+            return bool(condition["reason"] == "RolledBack")
+
+        found = self.cluster.until_condition("deployments", self.name, "Stalled", timeout_s, told)
+        return str(found["message"])
+
     def until_replicas(self, number: int, timeout_s: float = 120) -> None:
         """Return once so many answer, and no more are wanted."""
 
@@ -58,13 +67,13 @@ class Served:
 
         self.cluster.until_condition("deployments", self.name, "Ready", 120, rests)
 
-    def load(self, callers: int = 4) -> Load:
+    def load(self, callers: int = 4, patience_s: float = PATIENCE_S) -> Load:
         """Callers that never stop."""
-        return Load(self.cluster.url(self.name), self.key, callers=callers)
+        return Load(self.cluster.url(self.name), self.key, callers, patience_s)
 
-    def ask(self, key: str | None = None) -> Answer:
+    def ask(self, key: str | None = None, patience_s: float = PATIENCE_S) -> Answer:
         """One request."""
-        return ask(self.cluster.url(self.name), key or self.key)
+        return ask(self.cluster.url(self.name), key or self.key, patience_s)
 
     @property
     def key(self) -> str:

@@ -1,6 +1,6 @@
 """Too little room on a real node: who waits, who goes on, and that nobody gets what is not there."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,24 +12,22 @@ from tests.e2e.test_mistakes import deployment
 
 pytestmark = pytest.mark.e2e
 GIB = 2**30
-HEAD = 1536 * 2**20
-"""Of memory: what light() gives a head for Ray."""
+HEAD_CPU_M = 100
+"""What light() gives a head for Ray."""
 
 
-def free_memory(cluster: Cluster) -> int:
-    """Bytes on the one node that no pod asked for."""
+def free(cluster: Cluster, resource: str, read: Callable[[object], int]) -> int:
+    """What no pod asked for on the one node."""
     (node,) = cluster.all("nodes")
     pods = cluster.all(
         "pods", "--all-namespaces", "--field-selector=status.phase!=Succeeded,status.phase!=Failed"
     )
     asked = [
-        c.get("resources", {}).get("requests", {}).get("memory", "0")
+        c.get("resources", {}).get("requests", {}).get(resource, "0")
         for p in pods
         for c in p["spec"]["containers"]
     ]
-    return quantity.count(node["status"]["allocatable"]["memory"]) - sum(
-        quantity.count(each) for each in asked
-    )
+    return read(node["status"]["allocatable"][resource]) - sum(read(each) for each in asked)
 
 
 def leaving(cluster: Cluster) -> list[str]:
@@ -47,7 +45,7 @@ def leaving(cluster: Cluster) -> list[str]:
 def filled(iris: Cluster) -> Iterator[Cluster]:
     """A pod of somebody else's leaves 1 GiB of memory, once nobody's end can leave more."""
     until(lambda: not leaving(iris), 180, "end of the pods that leave", lambda: leaving(iris))
-    requests = {"memory": str(free_memory(iris) - GIB), "cpu": "10m"}
+    requests = {"memory": str(free(iris, "memory", quantity.count) - GIB), "cpu": "10m"}
     container = {
         "name": "fill",
         "image": iris.images["RUNTIME_IMAGE"],
@@ -92,12 +90,13 @@ def test_a_change_waits_for_room_and_goes_on_by_itself(filled: Cluster) -> None:
     assert not load.failed, load.told()
 
 
-def test_of_two_that_race_for_the_last_room_one_is_admitted(
+def test_of_two_that_race_for_the_last_cpu_one_is_admitted(
     iris: Cluster, request: pytest.FixtureRequest
 ) -> None:
     for number in range(request.config.getoption("--rounds")):
         # One of them fits, two do not.
-        each = {"requests": {"cpu": "10m", "memory": str(free_memory(iris) - HEAD - GIB)}}
+        left = free(iris, "cpu", quantity.millicores)
+        each = {"requests": {"cpu": f"{left - HEAD_CPU_M - 100}m", "memory": "256Mi"}}
         names = (f"race-a{number}", f"race-b{number}")
         iris.apply(*(deployment(iris, name, resources=each) for name in names))
 

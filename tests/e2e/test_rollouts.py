@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.calls import Load, ask
-from tests.e2e.cluster import Cluster, light, until
+from tests.e2e.cluster import Cluster, until
+from tests.e2e.served import Served
 
 pytestmark = pytest.mark.e2e
-API = "raydock.io/v1alpha1"
 GOOD = """
 from fastapi import FastAPI
 
@@ -35,80 +34,32 @@ CODE = {
 }
 
 
-def spec(**more: Any) -> dict[str, Any]:
-    return {
-        "server": {"importPath": "good:app"},
-        "code": {"configMap": {"name": "roll-code"}},
-        "health": {"path": "/health", "startupTimeoutSeconds": 15},
-        "rollout": {"progressDeadlineSeconds": 120},
-        "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
-        **more,
-    }
-
-
-class Rolling:
-    """The Deployment `roll` behind the endpoint `roll`."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self.cluster = cluster
-
-    def apply(self, **more: Any) -> None:
-        """With this spec, and nothing of an earlier one."""
-        metadata = {"name": "roll", "namespace": self.cluster.namespace}
-        wanted = {"apiVersion": API, "kind": "Deployment", "metadata": metadata, "spec": spec(**more)}
-        self.cluster.apply(light(wanted))
-
-    def code(self, **files: str) -> None:
-        """The ConfigMap with these files changed; the annotation is what wakes the operator at once."""
-        metadata = {"name": "roll-code", "namespace": self.cluster.namespace}
-        self.cluster.apply(
-            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": CODE | files}
-        )
-
-    @property
-    def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = (self.cluster.get("deployments.raydock.io", "roll") or {}).get("status", {})
-        return found
-
-    def ready(self, timeout_s: int = 240) -> None:
-        self.cluster.wait("deployments", "roll", timeout_s=timeout_s)
-
-    def rolled_back(self, timeout_s: float = 240) -> str:
-        """The message, once the newest version was given up."""
-        found = self.cluster.until_condition(
-            "deployments", "roll", "Stalled", timeout_s, lambda c: c["reason"] == "RolledBack"
-        )
-        return str(found["message"])
-
-    def load(self) -> Load:
-        return Load(self.cluster.url("roll"), self.cluster.key("roll"), callers=8)
-
-    def version(self) -> str:
-        """Which module answers."""
-        return str(ask(self.cluster.url("roll"), self.cluster.key("roll")).json()["version"])
-
-    def pods(self) -> set[str]:
-        return {p["metadata"]["uid"] for p in self.cluster.heads("deployment", "roll")}
+SPEC = {
+    "server": {"importPath": "good:app"},
+    "code": {"configMap": {"name": "roll-code"}},
+    "health": {"path": "/health", "startupTimeoutSeconds": 15},
+    "rollout": {"progressDeadlineSeconds": 120},
+    "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
+}
 
 
 @pytest.fixture(scope="module")
-def roll(iris: Cluster) -> Iterator[Rolling]:
+def roll(iris: Cluster) -> Iterator[Served]:
     """It serves `good`."""
-    rolling = Rolling(iris)
-    rolling.code()
-    rolling.apply()
-    endpoint = {"traffic": [{"deployment": "roll", "percent": 100}]}
-    metadata = {"name": "roll", "namespace": iris.namespace}
-    iris.apply({"apiVersion": API, "kind": "InferenceEndpoint", "metadata": metadata, "spec": endpoint})
-    rolling.ready()
-    iris.wait("inferenceendpoints", "roll", timeout_s=120)
-    yield rolling
-    iris.delete("inferenceendpoints.raydock.io", "roll")
-    iris.delete("deployments.raydock.io", "roll")
+    found = Served(iris, "roll", SPEC)
+    found.code(CODE)
+    found.apply()
+    with found.behind_its_endpoint():
+        yield found
 
 
-def test_each_way_of_a_change_drops_no_request(roll: Rolling) -> None:
-    with roll.load() as load:
+def version(roll: Served) -> str:
+    """Which module answers."""
+    return str(roll.ask().json()["version"])
+
+
+def test_each_way_of_a_change_drops_no_request(roll: Served) -> None:
+    with roll.load(8) as load:
         for change, strategy in (
             ({"params": {"a": 1}}, "InPlace"),
             ({"server": {"importPath": "other:app"}}, "InPlace"),
@@ -119,18 +70,18 @@ def test_each_way_of_a_change_drops_no_request(roll: Rolling) -> None:
             roll.ready()
             assert roll.status["rollout"]["strategy"] == strategy, roll.status["rollout"]
     assert not load.failed, load.told()
-    assert roll.version() == "good"
+    assert version(roll) == "good"
 
 
-def test_another_application_rolls_in_the_pod_that_serves(roll: Rolling) -> None:
+def test_another_application_rolls_in_the_pod_that_serves(roll: Served) -> None:
     pods = roll.pods()
     roll.apply(server={"importPath": "other:app"})
     roll.ready()
-    assert roll.version() == "other"
+    assert version(roll) == "other"
     assert pods <= roll.pods()
     roll.apply()
     roll.ready()
-    assert roll.version() == "good"
+    assert version(roll) == "good"
 
 
 @pytest.mark.parametrize(
@@ -150,9 +101,9 @@ def test_another_application_rolls_in_the_pod_that_serves(roll: Rolling) -> None
     ],
 )
 def test_a_broken_version_is_rolled_back_and_nobody_notices(
-    roll: Rolling, change: dict[str, Any], told: str
+    roll: Served, change: dict[str, Any], told: str
 ) -> None:
-    with roll.load() as load:
+    with roll.load(8) as load:
         roll.apply(**change)
         message = roll.rolled_back()
         until(
@@ -160,14 +111,14 @@ def test_a_broken_version_is_rolled_back_and_nobody_notices(
         )
     assert told in message
     assert not load.failed, load.told()
-    assert roll.version() == "good"
+    assert version(roll) == "good"
     assert roll.cluster.condition("deployments", "roll", "ApplicationHealthy")["status"] == "True"
     roll.apply()
     roll.ready()
 
 
-def test_broken_code_leaves_the_old_copy_to_a_replica_that_has_to_start_again(roll: Rolling) -> None:
-    roll.code(**{"good.py": "raise ValueError('broken')\n"})
+def test_broken_code_leaves_the_old_copy_to_a_replica_that_has_to_start_again(roll: Served) -> None:
+    roll.code({**CODE, "good.py": "raise ValueError('broken')\n"})
     roll.cluster.kubectl(
         "annotate",
         "deployments.raydock.io",
@@ -186,18 +137,16 @@ def test_broken_code_leaves_the_old_copy_to_a_replica_that_has_to_start_again(ro
 
     def again() -> bool:
         now = replica(roll, head)
-        return bool(
-            now and now != before and ask(roll.cluster.url("roll"), roll.cluster.key("roll")).status == 200
-        )
+        return bool(now and now != before and roll.ask().status == 200)
 
     until(again, 60, "another replica with the old code")
-    assert roll.version() == "good"
-    roll.code()
+    assert version(roll) == "good"
+    roll.code(CODE)
     roll.cluster.kubectl("annotate", "deployments.raydock.io", "roll", "example.com/look-", "--overwrite")
     roll.ready()
 
 
-def replica(roll: Rolling, head: str) -> str:
+def replica(roll: Served, head: str) -> str:
     """Process id of the replica in a head pod; empty while there is none."""
     found = roll.cluster.kubectl(
         "exec", head, "-c", "ray", "--", "pgrep", "-f", "^ray::ServeReplica", check=False
@@ -205,20 +154,20 @@ def replica(roll: Rolling, head: str) -> str:
     return found.split()[0] if found.split() else ""
 
 
-def test_recreate_and_suspend_free_what_they_held(roll: Rolling) -> None:
+def test_recreate_and_suspend_free_what_they_held(roll: Served) -> None:
     pods = roll.pods()
     roll.apply(rollout={"strategy": "Recreate"}, env=[{"name": "A", "value": "2"}])
     until(lambda: not pods & roll.pods(), 180, "end of the old pod")
     roll.ready()
     roll.apply(suspend=True)
-    until(lambda: not roll.pods(), 180, "no pods")
+    until(lambda: not roll.cluster.heads("deployment", "roll"), 180, "no pods")
     assert roll.cluster.condition("deployments", "roll", "Suspended")["status"] == "True"
     roll.apply()
     roll.ready()
-    assert roll.version() == "good"
+    assert version(roll) == "good"
 
 
-def test_events_tell_each_decision(roll: Rolling) -> None:
+def test_events_tell_each_decision(roll: Served) -> None:
     found = json.loads(roll.cluster.kubectl("get", "events", "-o", "json"))["items"]
     told = {e["reason"]: e.get("message") for e in found if e["involvedObject"]["name"] == "roll"}
     assert {"RolloutStarted", "RolloutDone", "RolledBack"} <= told.keys()
