@@ -11,10 +11,9 @@ from raydock.capacity.verdict import Verdict
 from raydock.facts.pod import Pod
 from raydock.facts.raycluster import RayCluster, groups
 from raydock.facts.rayjob import RayJob
-from raydock.facts.room import room
 from raydock.plan.defaults import Defaults
 from raydock.plan.meta import Manifest
-from raydock.plan.pods import of_replica
+from raydock.plan.pods import room_of_replica
 from raydock.plan.ray_job import WORKER_GROUP, first_pods, job_name, ray_cluster, ray_job
 from raydock.plan.resolved import Record, Result, gives_up, next_attempt
 from raydock.reasons import Reason
@@ -80,24 +79,50 @@ def ended(seen: Seen) -> Result | None:
 
 
 def demand(cr: BatchJob, seen: Seen, defaults: Defaults) -> Demand | None:
-    """The pods of the attempt that would be started now, or of one more worker; None when there is none."""
+    """The pods of the attempt that would be started now; None when there is none."""
     kept = seen.kept
-    if kept is None or kept.result or cr.spec.suspend or cr.spec.cancel:
+    if kept is None or _wants_nothing(cr, kept) or seen.current(cr) is not None:
         return None
-    each = room(of_replica(cr.spec.resources, defaults.replica_resources).requests)
-    owner = Owner(cr.kind, cr.metadata.namespace, cr.metadata.name, cr.metadata.uid)
-    current = seen.current(cr)
-    if current is None:
-        shapes = shapes_of(groups(ray_cluster(cr, kept, defaults)), each)
-        return Demand(owner, shapes, "job", replicas=first_pods(cr) + 1, each=each)
-    if _growth(cr, seen) <= 0:
-        return None
-    more = (s for s in shapes_of(groups(_with_workers(seen, 1))) if s.name == WORKER_GROUP)
-    return Demand(owner, tuple(more), "scale", replicas=1, each=each)
+    each = room_of_replica(cr.spec.resources, defaults)
+    shapes = shapes_of(groups(ray_cluster(cr, kept, defaults)), each)
+    return Demand(_owner(cr), shapes, "job", replicas=first_pods(cr) + 1, each=each)
 
 
-def next_step(cr: BatchJob, seen: Seen, verdict: Verdict | None, now: datetime, defaults: Defaults) -> Step:
-    """The writes of this pass. `verdict`: the gate's answer to `demand`; None when nothing was asked."""
+def wanted_workers(cr: BatchJob, seen: Seen) -> int:
+    """Worker pods that the running attempt may have beside those that it has already."""
+    if seen.kept is None or _wants_nothing(cr, seen.kept):
+        return 0
+    return max(0, _growth(cr, seen))
+
+
+def more_workers(cr: BatchJob, seen: Seen, count: int, defaults: Defaults) -> Demand:
+    """What `count` of them ask of the gate."""
+    more = (s for s in shapes_of(groups(_with_workers(seen, count))) if s.name == WORKER_GROUP)
+    each = room_of_replica(cr.spec.resources, defaults)
+    return Demand(_owner(cr), tuple(more), "scale", replicas=count, each=each)
+
+
+def _wants_nothing(cr: BatchJob, kept: Record) -> bool:
+    return bool(kept.result) or cr.spec.suspend or cr.spec.cancel
+
+
+def _owner(cr: BatchJob) -> Owner:
+    return Owner(cr.kind, cr.metadata.namespace, cr.metadata.name, cr.metadata.uid)
+
+
+def next_step(
+    cr: BatchJob,
+    seen: Seen,
+    verdict: Verdict | None,
+    now: datetime,
+    defaults: Defaults,
+    *,
+    granted: int = 0,
+) -> Step:
+    """The writes of this pass.
+
+    `verdict`: the gate's answer to `demand`; None when nothing was asked. `granted`: further worker pods.
+    """
     kept = seen.kept
     if kept is None:
         # Never started, so nothing was recorded: what the status says of the end is all there is.
@@ -112,7 +137,7 @@ def next_step(cr: BatchJob, seen: Seen, verdict: Verdict | None, now: datetime, 
     if seen.current(cr) is not None:
         return Step(
             delete=_former(cr, seen),
-            grow=_grow(cr, seen, verdict),
+            grow=_grow(cr, seen, granted),
             look_again_s=_until_deadline(cr, seen, now),
         )
     if seen.jobs:
@@ -169,13 +194,13 @@ def _with_workers(seen: Seen, replicas: int) -> Mapping[str, Any]:
     return {**spec, "workerGroupSpecs": groups_}
 
 
-def _grow(cr: BatchJob, seen: Seen, verdict: Verdict | None) -> Manifest | None:
+def _grow(cr: BatchJob, seen: Seen, granted: int) -> Manifest | None:
     wanted = _growth(cr, seen)
     present = cr.spec.workers.max - 1 - wanted
     if wanted < 0:
         target = max(0, cr.spec.workers.max - 1)
-    elif wanted and verdict and verdict.allowed:
-        target = present + max(1, min(wanted, verdict.feasible_replicas))
+    elif granted:
+        target = present + min(wanted, granted)
     else:
         return None
     return {"spec": {"workerGroupSpecs": _with_workers(seen, target)["workerGroupSpecs"]}}

@@ -20,6 +20,7 @@ from raydock.reconcile import needs
 from raydock.reconcile.children import child, make, mark, remove
 from raydock.reconcile.counted import gate_verdict
 from raydock.reconcile.deps import Counted, Deps, Event, JobEnded, Key, Outcome
+from raydock.reconcile.growth import as_many_as_fit
 from raydock.reconcile.report import paused, told_unfinished
 from raydock.reconcile.write_status import write_status
 from raydock.status import batchjob as status
@@ -46,8 +47,8 @@ async def reconcile(key: Key, do: Deps) -> Outcome:
 
 async def _pass(key: Key, cr: BatchJob, do: Deps) -> Outcome:
     seen = await _gather(cr, do)
-    verdict = await _admit(key, cr, seen, do)
-    step = plan.next_step(cr, seen, verdict, do.clock(), do.defaults)
+    verdict, granted = await _admit(key, cr, seen, do)
+    step = plan.next_step(cr, seen, verdict, do.clock(), do.defaults, granted=granted)
     seen = await _apply(cr, seen, step, do)
     report = seen.report
     reserved = do.gate.reserved(cr.metadata.uid, seen.pods)
@@ -143,20 +144,27 @@ async def _code(cr: BatchJob, name: str, do: Deps) -> str:
     return content
 
 
-async def _admit(key: Key, cr: BatchJob, seen: plan.Seen, do: Deps) -> Verdict | None:
+async def _admit(key: Key, cr: BatchJob, seen: plan.Seen, do: Deps) -> tuple[Verdict | None, int]:
+    """The gate's answer, and the number of worker pods that a running attempt may have beside its own."""
+    wanted = plan.wanted_workers(cr, seen)
+    if wanted:
+        got = await as_many_as_fit(
+            wanted, lambda more: plan.more_workers(cr, seen, more, do.defaults), do.gate
+        )
+        return got.verdict, got.granted
     demand = plan.demand(cr, seen, do.defaults)
     if demand is None:
         do.gate.waiting.discard(key)
-        return None
-    if seen.current(cr) is None and seen.jobs:
-        return None  # an earlier attempt still holds its room
-    if seen.current(cr) is None and seen.kept is not None:
+        return None, 0
+    if seen.jobs:
+        return None, 0  # an earlier attempt still holds its room
+    if seen.kept is not None:
         kept = seen.kept.resolved
         mounted = [claim for claim, _ in claims(cr, seen.kept)]
         await needs.require(
             cr.metadata.namespace, needs.named(kept.env, kept.env_from, kept.image_pull_secrets, mounted), do
         )
-    return await do.gate.ask(demand)
+    return await do.gate.ask(demand), 0
 
 
 async def _apply(cr: BatchJob, seen: plan.Seen, step: plan.Step, do: Deps) -> plan.Seen:

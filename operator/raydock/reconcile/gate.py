@@ -1,6 +1,6 @@
 """Asks the chosen provider whether a demand fits, and remembers what it promised until the child is seen."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final, Literal, assert_never
 
@@ -117,6 +117,12 @@ class Gate:
         if self._questions is not None:
             self._questions.drop_named(key)
 
+    def asks_only(self, demands: Sequence[Demand]) -> None:
+        """Of all that one object asked to grow by, these numbers of pods still count."""
+        if self._questions is not None and demands:
+            kept = [agent.question(demand, self._agent_id) for demand in demands]
+            self._questions.keep(demands[0].owner.uid, kept)
+
     def withdraw(self, key: Key, owner_uid: str) -> None:
         """The object wants nothing any more."""
         self._forget(key)
@@ -149,9 +155,9 @@ class Gate:
         try:
             said = await self._questions.said(key, uid, question)
         except Waiting as stop:
-            if demand.owner.kind != "BatchJob" or demand.way != "scale":
+            if demand.way != "scale":
                 raise
-            # A running job goes on as it is: its pass must not end before its progress is told.
+            # What runs goes on as it is: the pass must not end before it is told how.
             return agent.not_asked(demand, stop.message, self._clock())
         # From here on without an await.
         if said.answer is None:

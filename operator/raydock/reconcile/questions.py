@@ -5,7 +5,7 @@ meanwhile, and the object is woken only when the answer is another one.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -33,6 +33,11 @@ LOOK_AGAIN_S: Final = 60.0
 """Should nothing wake an object that waits for an answer: longer than any answer takes."""
 
 
+GROWTH: Final = "scale"
+"""The phase in which an object may ask for one number of pods after the other."""
+
+Place = tuple[str, str, int]
+"""uid, phase and in GROWTH the number of pods: an object may ask for several things in the same pass."""
 Ask = Callable[[Question], Awaitable[Answer]]
 """Puts a question (raydock.remote.capacity_agent.CapacityAgent.ask)."""
 
@@ -57,7 +62,7 @@ class Said:
 class _Open:
     """A question that was not yet answered with a yes that somebody used."""
 
-    place: tuple[str, str]
+    place: Place
     key: Key
     question: Question
     said: Said | None = None
@@ -77,8 +82,7 @@ class Questions:
         self._ask = ask
         self._wake = wake
         self._clock = clock
-        self._open: dict[tuple[str, str], _Open] = {}
-        """By uid and phase: an object may ask for one way after the other in the same pass."""
+        self._open: dict[Place, _Open] = {}
         self._due: asyncio.Queue[_Open] = asyncio.Queue()
         self._patient = 0
         self._once = asyncio.Semaphore(AT_ONCE)
@@ -122,6 +126,13 @@ class Questions:
         for place in [place for place in self._open if place[0] == uid]:
             self._drop(place)
 
+    def keep(self, uid: str, questions: Sequence[Question]) -> None:
+        """Of those in the phases of `questions` the object asks no others any more."""
+        kept = {_place(uid, question) for question in questions}
+        phases = {phase for _, phase, _ in kept}
+        for place in [p for p in self._open if p[0] == uid and p[1] in phases and p not in kept]:
+            self._drop(place)
+
     def drop_named(self, key: Key) -> None:
         """As `drop`, for an object of which only the name is left."""
         for place in [place for place, one in self._open.items() if one.key == key]:
@@ -132,7 +143,7 @@ class Questions:
             one.timer.cancel()
         one.timer = asyncio.get_running_loop().call_later(after_s, self._due.put_nowait, one)
 
-    def _drop(self, place: tuple[str, str]) -> None:
+    def _drop(self, place: Place) -> None:
         one = self._open.pop(place, None)
         if one is not None and one.timer is not None:
             one.timer.cancel()
@@ -193,8 +204,9 @@ class Questions:
         return (self._clock() - said.at).total_seconds()
 
 
-def _place(uid: str, question: Question) -> tuple[str, str]:
-    return uid, question.metadata.get("phase", "")
+def _place(uid: str, question: Question) -> Place:
+    phase = question.metadata.get("phase", "")
+    return uid, phase, question.replicas if phase == GROWTH else 0
 
 
 def _allows(said: Said) -> bool:

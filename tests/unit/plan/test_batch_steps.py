@@ -8,7 +8,7 @@ import pytest
 from raydock.api import BatchJob
 from raydock.capacity.verdict import Verdict
 from raydock.plan import resolved
-from raydock.plan.batchjob import Seen, Step, demand, next_step
+from raydock.plan.batchjob import Seen, Step, demand, more_workers, next_step, wanted_workers
 from raydock.wire.failure import line
 from raydock.wire.progress import Failure, Output
 from tests.unit.plan.given import DEFAULTS, NO, NOW, YES, after, job, record, report, run
@@ -192,25 +192,27 @@ MANY = job(workers={"max": 10, "min": 4})
 
 
 @pytest.mark.parametrize(
-    ("cr", "present", "verdict", "asks", "grows"),
+    ("cr", "present", "wants", "granted", "grows"),
     [
-        pytest.param(THREE, 0, YES, True, 2, id="both fit"),
-        pytest.param(THREE, 0, replace(YES, feasible_replicas=1), True, 1, id="one fits"),
-        pytest.param(THREE, 0, NO, True, None, id="none fits"),
-        pytest.param(THREE, 2, None, False, None, id="all there"),
-        pytest.param(THREE, 5, None, False, 2, id="max was lowered"),
-        pytest.param(
-            job(workers={"max": 1}), None, None, False, None, id="one worker needs no pod beside the head"
-        ),
+        pytest.param(THREE, 0, 2, 2, 2, id="both fit"),
+        pytest.param(THREE, 0, 2, 1, 1, id="one fits"),
+        pytest.param(THREE, 0, 2, 0, None, id="none fits"),
+        pytest.param(THREE, 2, 0, 0, None, id="all there"),
+        pytest.param(THREE, 5, 0, 0, 2, id="max was lowered"),
+        pytest.param(job(workers={"max": 1}), None, 0, 0, None, id="one worker needs no pod beside the head"),
     ],
 )
 def test_a_running_job_grows_as_far_as_there_is_room(
-    cr: BatchJob, present: int | None, verdict: Verdict | None, asks: bool, grows: int | None
+    cr: BatchJob, present: int | None, wants: int, granted: int, grows: int | None
 ) -> None:
     seen = running(cr, record(cr), workers=present)
-    asked = demand(cr, seen, DEFAULTS)
-    assert (asked is not None) == asks
-    assert go(cr, seen, verdict).get("grow") == grows
+    assert wanted_workers(cr, seen) == wants
+    assert demand(cr, seen, DEFAULTS) is None
+    if wants:
+        asked = more_workers(cr, seen, wants, DEFAULTS)
+        assert [(s.name, s.count) for s in asked.shapes] == [("workers", wants)]
+        assert (asked.way, asked.replicas) == ("scale", wants)
+    assert said(next_step(cr, seen, None, NOW, DEFAULTS, granted=granted)).get("grow") == grows
 
 
 def test_the_first_demand_holds_the_least_that_makes_sense() -> None:

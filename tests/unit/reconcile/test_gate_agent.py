@@ -14,6 +14,7 @@ from raydock.facts.room import Room
 from raydock.reasons import Reason
 from raydock.reconcile.deps import Key
 from raydock.reconcile.gate import Gate
+from raydock.reconcile.growth import as_many_as_fit
 from raydock.reconcile.questions import AT_ONCE, PATIENCE_S, PATIENT, Questions
 from raydock.remote.capacity_agent import AgentNotConfigured
 from raydock.remote.errors import ServerError
@@ -329,3 +330,40 @@ def test_a_figure_of_the_agent_lets_others_in_at_once(feasible: int | None, allo
         assert (await rig.gate.ask(demand("rose"))).allowed is allowed
 
     run(answers(Answer(True, feasible_replicas=feasible)), test)
+
+
+def test_a_slow_agent_grants_the_pods_that_it_says_would_fit() -> None:
+    """Two numbers are asked about in turn: the answer to one must not be lost for the other."""
+
+    async def slow(question: Question) -> Answer:
+        await pass_time(PATIENCE_S * 3)
+        return YES if question.replicas <= 2 else Answer(False, ("replica_limit",), (), 2)
+
+    async def test(rig: Rig) -> None:
+        async def grow() -> int:
+            got = await as_many_as_fit(5, lambda n: demand(replicas=n, way="scale"), rig.gate)
+            return got.granted
+
+        granted = await grow()
+        for _ in range(4):
+            if granted:
+                break
+            await pass_time(PATIENCE_S * 3)
+            granted = await grow()
+        assert granted == 2
+        assert [question.replicas for _, question in rig.asked][:2] == [5, 2]
+        await pass_time(60)
+        assert len(rig.asked) <= 3, "a number that was granted is asked about no more"
+
+    run(slow, test)
+
+
+def test_numbers_of_pods_that_are_wanted_no_more_are_not_asked_about() -> None:
+    async def test(rig: Rig) -> None:
+        for wanted in (5, 6, 7):
+            await as_many_as_fit(wanted, lambda n: demand(replicas=n, way="scale"), rig.gate)
+        before = len(rig.asked)
+        await pass_time(60)
+        assert {question.replicas for _, question in rig.asked[before:]} == {7, 1}
+
+    run(answers(Answer(False, ("replica_limit",))), test)
