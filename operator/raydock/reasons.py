@@ -145,6 +145,7 @@ class Reason(StrEnum):
     # Events only
     ROLLOUT_STARTED = "RolloutStarted", "A version is being brought in; the message says how, and why so."
     ROLLOUT_DONE = "RolloutDone", "The version that was brought in answers."
+    SCALED = "Scaled", "Worker pods were asked for, or those without a replica were ended."
     APPLIED = "Applied", "A child object was written."
     DENIED = "Denied", "The capacity gate said no; the message says what is missing."
     TRAFFIC_CHANGED = "TrafficChanged", "A new split took force."

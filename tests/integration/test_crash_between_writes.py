@@ -18,6 +18,7 @@ from tests.kit.hosts import Hosts
 from tests.kit.kuberay import KubeRay
 from tests.kit.manifests import batch_job, claim, code, deployment, endpoint, until
 from tests.kit.running import Running, Start
+from tests.kit.spread import served_spread
 
 pytestmark = pytest.mark.integration
 
@@ -144,12 +145,32 @@ async def gives_up(world: World) -> None:
     await eventually(back, 40)
 
 
+async def scales(world: World) -> None:
+    """Worker pods come with more replicas, and go with fewer."""
+    kube, namespace = world.kube, world.namespace
+    found = await served_spread(kube, world.kuberay, world.hosts, namespace, replicas=1)
+    await kube.patch("Deployment", namespace, "iris", {"spec": {"replicas": 3}})
+    await found.has(3)
+    await found.runs("w1", "w2")
+    await found.shall_have(3)
+    await until(kube, "Deployment", namespace, "iris", "True", "Ready", timeout_s=40)
+    await kube.patch("Deployment", namespace, "iris", {"spec": {"replicas": 1}})
+    await found.asks_serve_for(1)
+    assert (await found.group())["replicas"] == 3
+    found.keeps("w1")
+    await found.has(1)
+    assert sorted((await found.group())["scaleStrategy"]["workersToDelete"]) == ["w0", "w2"]
+    await found.shall_have(1)
+    await until(kube, "Deployment", namespace, "iris", "True", "Ready", timeout_s=40)
+
+
 Scene = Callable[[World], Coroutine[Any, Any, None]]
 SCENES: Mapping[str, tuple[Scene, int, int]] = {
     "Deployment": (serves, 1, 10),
     "InferenceEndpoint": (routes, 1, 9),
     "BatchJob": (runs, 1, 8),
     "rollback": (gives_up, 8, 16),
+    "scaling": (scales, 9, 18),
 }
 """Each with the first and the last write at which it dies; a scene makes at least as many."""
 
@@ -178,6 +199,13 @@ async def children(kube: Kube, namespace: str) -> set[tuple[str, str]]:
     }
 
 
+ONE_VERSION = {
+    ("ControllerRevision", "iris-"),
+    ("PodDisruptionBudget", "iris"),
+    ("RayService", "iris"),
+    ("Secret", "iris-access"),
+    ("Service", "iris-serve"),
+}
 WANT = {
     "Deployment": {
         ("ConfigMap", "iris-code"),
@@ -197,13 +225,8 @@ WANT = {
         ("Service", "v1-serve"),
     },
     "BatchJob": {("ConfigMap", "job-job"), ("ConfigMap", "job-jobcode"), ("RayJob", "job-2")},
-    "rollback": {
-        ("ControllerRevision", "iris-"),
-        ("PodDisruptionBudget", "iris"),
-        ("RayService", "iris"),
-        ("Secret", "iris-access"),
-        ("Service", "iris-serve"),
-    },
+    "rollback": ONE_VERSION,
+    "scaling": ONE_VERSION,
 }
 """A copy of code without its fingerprint."""
 

@@ -10,8 +10,9 @@ from raydock.kube.transport import MERGE, Request, Transport
 from tests.kit.eventually import eventually
 from tests.kit.hosts import Hosts
 from tests.kit.kuberay import KubeRay
-from tests.kit.manifests import deployment, until
+from tests.kit.manifests import deployment, endpoint, until
 from tests.kit.running import Running
+from tests.kit.spread import Spread, served_spread
 
 pytestmark = pytest.mark.integration
 
@@ -40,6 +41,15 @@ async def scale(transport: Transport, namespace: str, replicas: int | None = Non
 async def numbers(kube: Kube, namespace: str) -> tuple[int, int]:
     status = (await kube.get(KIND, namespace, "iris"))["status"]
     return status.get("replicas"), status.get("readyReplicas")
+
+
+async def until_numbers(kube: Kube, namespace: str, number: int) -> None:
+    """Return once so many replicas are wanted, and answer."""
+
+    async def so() -> bool:
+        return await numbers(kube, namespace) == (number, number)
+
+    await eventually(so)
 
 
 async def look(kube: Kube, namespace: str, number: int) -> None:
@@ -117,3 +127,130 @@ async def test_a_dashboard_that_says_nothing_wakes_nobody_either(
     await look(kube, namespace, 1)
     await until(kube, KIND, namespace, "iris", "False", "ApplicationStarting")
     assert host.asked == asked
+
+
+async def spread(
+    kube: Kube, kuberay: KubeRay, hosts: Hosts, operator: Running, namespace: str, **spec: Any
+) -> Spread:
+    operator.resolve_with(hosts)
+    return await served_spread(kube, kuberay, hosts, namespace, **spec)
+
+
+async def test_worker_pods_come_before_serve_is_told_and_go_after_their_replica(
+    kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    await kuberay.node("node-1", cpu="16")
+    found = await spread(kube, kuberay, hosts, operator, namespace, replicas=2)
+    before = await found.cluster()
+    await kube.patch(KIND, namespace, "iris", {"spec": {"replicas": 3}})
+    await found.has(3)
+    await found.shall_have(3)
+    await found.runs("w2")
+    await until(kube, KIND, namespace, "iris", "True", "Ready")
+    await until_numbers(kube, namespace, 3)
+    await kube.patch(KIND, namespace, "iris", {"spec": {"replicas": 1}})
+    await found.asks_serve_for(1)
+    await operator.settled()
+    assert (await found.group())["replicas"] == 3, "each pod still holds a replica"
+    found.keeps("w1")
+    await found.has(1)
+    assert sorted((await found.group())["scaleStrategy"]["workersToDelete"]) == ["w0", "w2"]
+    after = await found.cluster()
+    assert after["spec"]["headGroupSpec"] == before["spec"]["headGroupSpec"]
+    assert (await found.group())["template"] == before["spec"]["workerGroupSpecs"][0]["template"]
+
+
+async def test_as_many_pods_come_as_find_room_and_the_rest_when_there_is_some(
+    kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    await kuberay.node("node-1", cpu="3500m")  # a head of 0.3, and three workers of 1.0
+    found = await spread(kube, kuberay, hosts, operator, namespace, replicas=1)
+    await kube.patch(KIND, namespace, "iris", {"spec": {"replicas": 5}})
+    await found.has(3)
+    await found.runs("w1", "w2")
+    await until_numbers(kube, namespace, 3)
+    told = await until(kube, KIND, namespace, "iris", "False", "Insufficient")
+    conditions = {c["type"]: c["message"] for c in told["status"]["conditions"]}
+    assert "more worker pods are wanted" in conditions["CapacityAvailable"]
+    assert "Stalled" not in conditions
+    assert told["status"]["rollout"]["state"] == "Idle"
+    await kuberay.node("node-2", cpu="16")
+    await found.has(5)
+    await found.runs("w3", "w4")
+    await until(kube, KIND, namespace, "iris", "True", "Ready")
+
+
+async def test_serve_wakes_and_ends_worker_pods(
+    kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    await kuberay.node("node-1", cpu="16")
+    found = await spread(kube, kuberay, hosts, operator, namespace, autoscaling=ZERO)
+    found.keeps()
+    await found.has(0)
+    await until(kube, KIND, namespace, "iris", "True", "ScaledToZero")
+    found.host.target = 2
+    await found.has(2)
+    found.host.workers = []
+    await found.runs("w8", "w9")
+    await until(kube, KIND, namespace, "iris", "True", "Ready")
+    await until_numbers(kube, namespace, 2)
+
+
+async def asleep(found: Spread) -> None:
+    """Return once nobody asks, and no worker pod is left."""
+    found.keeps()
+    await found.has(0)
+    await until(found.kube, KIND, found.namespace, "iris", "True", "ScaledToZero")
+
+
+async def test_what_sleeps_learns_who_may_call(
+    kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    """No pod can report the access file, and none has to: one that is woken reads the newest."""
+    await kuberay.node("node-1", cpu="16")
+    await kuberay.gateway()
+    found = await spread(kube, kuberay, hosts, operator, namespace, autoscaling=ZERO)
+    await asleep(found)
+    await kube.create(endpoint(namespace, {"iris": 100}))
+
+    async def route() -> bool:
+        made = await kube.get("HTTPRoute", namespace, "iris")
+        await kuberay.accepted(made)
+        return bool(made["spec"]["rules"][0]["backendRefs"][0]["weight"] == 100)
+
+    await eventually(route)
+    await until(kube, "InferenceEndpoint", namespace, "iris", "True", "Ready", timeout_s=40)
+    assert (await kube.get("Secret", namespace, "iris-keys"))["data"]["primary"]
+    assert found.host.target == 0
+
+
+async def test_what_sleeps_is_woken_while_an_edit_names_what_is_not_there(
+    kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    await kuberay.node("node-1", cpu="16")
+    found = await spread(kube, kuberay, hosts, operator, namespace, autoscaling=ZERO)
+    await asleep(found)
+    missing = {"envFrom": [{"secretRef": {"name": "nowhere"}}]}
+    await kube.patch(KIND, namespace, "iris", {"spec": missing})
+    told = await until(kube, KIND, namespace, "iris", "False", "DependencyMissing")
+    assert "nowhere" in str(told["status"]["conditions"])
+    found.host.target = 1
+    await found.has(1)
+
+
+async def test_too_little_room_for_more_pods_stalls_no_rollout(
+    kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    await kuberay.node("node-1", cpu="2500m")  # a head of 0.3, and two workers of 1.0
+    fails = {"rollout": {"onInsufficientCapacity": "Fail"}}
+    found = await spread(kube, kuberay, hosts, operator, namespace, autoscaling=ZERO, **fails)
+    found.host.target = 3
+    await found.has(2)
+    await found.runs("w1")
+    found.host.target = 3
+    told = await until(kube, KIND, namespace, "iris", "False", "Insufficient")
+    assert "Stalled" not in {c["type"] for c in told["status"]["conditions"]}
+    await kuberay.node("node-2", cpu="16")
+    await found.has(3)
+    await found.runs("w2")
+    await until(kube, KIND, namespace, "iris", "True", "Ready")

@@ -45,7 +45,9 @@ class Host:
         self.asked = 0
         """How often the health route was asked."""
         self.target = 1
-        """How many replicas Ray Serve wants; so many run."""
+        """How many replicas Ray Serve wants; so many run in the head pod, unless `workers` says where."""
+        self.workers: list[str] | None = None
+        """Names of the worker pods that hold one each."""
         self.token = f"token-of-{cluster}"
         self.follows = True
         """Whether KubeRay and the kubelet bring what is new at once; else it stays at what it had."""
@@ -63,8 +65,9 @@ class Host:
         """The dashboard, as far as it tells of Ray Serve."""
         if request.headers.get("Authorization") != f"Bearer {self.token}":
             return web.Response(status=403)
-        replica = {"node_instance_id": f"{self.cluster}-head", "state": "RUNNING"}
-        found = {"target_num_replicas": self.target, "replicas": [replica] * self.target}
+        pods = [f"{self.cluster}-head"] * self.target if self.workers is None else self.workers
+        replicas = [{"node_instance_id": pod, "state": "RUNNING"} for pod in pods]
+        found = {"target_num_replicas": self.target, "replicas": replicas}
         return web.json_response({"applications": {self._name: {"deployments": {INGRESS: found}}}})
 
     async def catch_up(self) -> None:

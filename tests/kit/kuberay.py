@@ -67,18 +67,23 @@ class KubeRay:
         requests: Mapping[str, str] | None = None,
         phase: str = "Running",
         ip: str = "127.0.0.1",
+        group: str = "",
     ) -> dict[str, Any]:
-        """A pod, bound and ready when `node` is given; the head of a RayCluster when `cluster` is."""
+        """A pod, bound and ready when `node` is given.
+
+        The head of a RayCluster when `cluster` is, or one of its worker group `group`.
+        """
         metadata: dict[str, Any] = {"name": name, "namespace": self._namespace, "labels": dict(labels or {})}
         if cluster is not None:
-            template = cluster["spec"]["headGroupSpec"]["template"]
+            spec_of = {g["groupName"]: g for g in cluster["spec"].get("workerGroupSpecs", [])}
+            template = (spec_of[group] if group else cluster["spec"]["headGroupSpec"])["template"]
             metadata["annotations"] = dict(template.get("metadata", {}).get("annotations") or {})
             requests = requests or template["spec"]["containers"][0]["resources"].get("requests")
             metadata["labels"] |= template.get("metadata", {}).get("labels") or {}
             metadata["labels"] |= {
                 "ray.io/cluster": cluster["metadata"]["name"],
-                "ray.io/node-type": "head",
-                "ray.io/group": "headgroup",
+                "ray.io/node-type": "worker" if group else "head",
+                "ray.io/group": group or "headgroup",
             }
             metadata["ownerReferences"] = [_owner(cluster)]
         container = {"name": "ray-head", "image": "x", "resources": {"requests": dict(requests or {})}}

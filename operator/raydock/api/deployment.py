@@ -37,6 +37,7 @@ class Topology(StrEnum):
     """Where replicas live."""
 
     COMPACT = "Compact"
+    SPREAD = "Spread"
 
 
 class Autoscaling(Spec):
@@ -54,7 +55,7 @@ class Autoscaling(Spec):
     """How many replicas there are at least. 0: none while nobody asks; the first request is held until one is
     up. Default 1."""
     max_replicas: Annotated[int, Ge(1), Le(1000)]
-    """How many there are at most. In topology Compact the pod is sized for all of them."""
+    """How many there are at most. In topology Compact the head pod is sized for all of them."""
     target_ongoing_requests: Annotated[int, Ge(1), Le(10_000)] = 2
     """Requests that each replica shall work on at the same time, on average. Default 2."""
     scale_up_delay_seconds: Annotated[int, Ge(0), Le(86_400)] = 10
@@ -142,7 +143,8 @@ class DeploymentSpec(Pods, Program):
     autoscaling: Autoscaling | None = None
     """Lets the number of replicas follow the requests. `replicas` stays 1 or absent then."""
     topology: Topology = Topology.COMPACT
-    """Compact: all replicas live in the Ray cluster's head pod, which must fit one node. Default Compact."""
+    """Compact: all replicas live in the Ray cluster's head pod, which must fit one node. Spread: each has a
+    worker pod of its own, and the head pod serves none. Default Compact."""
     limits: Limits = Limits()
     """Bounds of requests. A change is applied in place."""
     routes: Routes = Routes()

@@ -1,6 +1,8 @@
 """What Ray Serve says of one application: the answer of a head's dashboard (Ray 2.60, serve/schema.py)."""
 
+import math
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from raydock.facts import lenient
@@ -14,6 +16,8 @@ class Replica:
     """Name of its pod; empty until it was given one."""
     state: str
     """`STARTING UPDATING RECOVERING RUNNING STOPPING PENDING_MIGRATION`."""
+    started: datetime | None = None
+    """When its process was started, or when Serve's controller found it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,21 @@ def serve_state(obj: Any, application: str, deployment: str) -> ServeState | Non
     if not isinstance(target, int) or isinstance(target, bool):
         return None
     replicas = (
-        Replica(lenient.text(entry.get("node_instance_id")), lenient.word(entry.get("state")))
+        Replica(
+            lenient.text(entry.get("node_instance_id")),
+            lenient.word(entry.get("state")),
+            _time(entry.get("start_time_s")),
+        )
         for entry in lenient.objects(lenient.at(found, "replicas"))
     )
     return ServeState(target, tuple(replicas))
+
+
+def _time(seconds: Any) -> datetime | None:
+    """From seconds since 1970."""
+    if not isinstance(seconds, int | float) or not math.isfinite(seconds):
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None

@@ -52,7 +52,7 @@ class Defaults(BaseModel):
     replica_resources: Shape = Shape(requests={"cpu": "500m", "memory": "512Mi"})
     """`resources` of a replica or batch worker whose CR says nothing."""
     worker_overhead: Shape = Shape(requests={"cpu": "100m", "memory": "512Mi"}, limits={"memory": "512Mi"})
-    """What Ray itself needs in a worker pod, beside the worker. 435 MiB in use were measured."""
+    """What Ray itself needs in a worker pod, beside the replica or batch worker. 435 MiB were measured."""
     object_store_bytes: Annotated[int, Ge(80_000_000)] = 100_000_000
     """Ray's object store in each pod, part of its memory. Requests and batch rows do not pass through it."""
     termination_grace_seconds: Annotated[int, Ge(30)] = 90

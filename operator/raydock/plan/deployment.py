@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from raydock.plan import access, budget, code, version, way_back
+from raydock.plan import access, budget, code, version, way_back, workers
 from raydock.plan.defaults import Defaults
 from raydock.plan.marks import Way
 from raydock.plan.meta import MANIFEST_ANNOTATION, Manifest, holds
@@ -12,6 +12,7 @@ from raydock.plan.observed import Observed
 from raydock.plan.ray_service import labels, started_at
 from raydock.plan.rollout import Choice, Option, options
 from raydock.plan.service import left_for, moved_at, serving_service
+from raydock.plan.workers import Resize
 from raydock.reasons import Reason
 from raydock.wire.access import Access
 
@@ -38,6 +39,8 @@ class Step:
     """New value of access.HELD_ANNOTATION on the RayService."""
     former: tuple[str, ...] = ()
     """Ray clusters that nobody comes to any more."""
+    workers: Resize | None = None
+    """Another number of worker pods beside those that serve."""
     outdated: tuple[tuple[str, str], ...] = ()
     """Kind and name of what no version needs any more."""
 
@@ -75,8 +78,15 @@ def next_step(o: Observed, choice: Choice, defaults: Defaults) -> Step:
         annotate=_stale_pods(o, content),
         held=_held(o, content),
         former=_former(o, defaults),
+        workers=_workers(o, choice),
         outdated=_outdated(o, record, choice),
     )
+
+
+def _workers(o: Observed, choice: Choice) -> Resize | None:
+    if choice.taken is not None and choice.taken.way is Way.ROLLING and o.spread:
+        return workers.grown(o, workers.missing_to_replace(o))
+    return workers.grown(o, choice.granted) or workers.shrunk(o)
 
 
 def spreading(o: Observed) -> bool:

@@ -1,82 +1,28 @@
 """Where a Deployment stands: what follows from what was read, before anything is decided."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final
 
 from raydock.api.conditions import ConditionType
-from raydock.api.deployment import Deployment, WithoutRoom
-from raydock.facts.pod import Pod
-from raydock.facts.raycluster import RayCluster
-from raydock.facts.rayservice import Application, ServiceCluster
-from raydock.plan import code, scale, trouble
+from raydock.api.deployment import WithoutRoom
+from raydock.plan import trouble
 from raydock.plan.changes import Reach
-from raydock.plan.marks import CLUSTER_ANNOTATION, Marks, Way, marks
+from raydock.plan.marks import Way
 from raydock.plan.meta import fingerprint
-from raydock.plan.revision import Revision, revision
-from raydock.plan.seen import Seen
-from raydock.plan.way_back import Good, good
+from raydock.plan.sight import Sight
 from raydock.reasons import Reason
 from raydock.wire.host import INGRESS
 
 READY: Final = "ready"
+RUNNING: Final = "RUNNING"
+"""State of a replica that takes requests (Ray 2.60, serve/_private/common.py)."""
 """wire.host.Health.status of an application that can answer."""
 NO_ROOM: Final = frozenset({Reason.INSUFFICIENT.value, Reason.CHECK_FAILED.value})
 
 
-@dataclass(frozen=True)
-class Observed:
-    """One Deployment, what was read about it, and when."""
-
-    cr: Deployment
-    seen: Seen
-    now: datetime
-
-    @cached_property
-    def wanted(self) -> Revision:
-        """The revision that spec and code ask for."""
-        return revision(self.cr, code.code_hash(self.seen.code) if self.seen.code else None)
-
-    @property
-    def code_copy(self) -> str:
-        """Name of the copy of the wanted code; empty when there is none."""
-        return code.copy_name(self.cr.metadata.name, code.code_hash(self.seen.code)) if self.seen.code else ""
-
-    @cached_property
-    def bounds(self) -> scale.Bounds:
-        """How many replicas the spec asks for."""
-        return scale.bounds(self.cr.spec)
-
-    @property
-    def stopped(self) -> bool:
-        """Nothing shall run."""
-        return scale.stopped(self.cr.spec)
-
-    def outgrows(self, held: Marks) -> bool:
-        """Whether more replicas are asked for than those pods have room for."""
-        return self.bounds.most > held.replicas
-
-    @cached_property
-    def marks(self) -> Marks | None:
-        """What was applied last."""
-        return marks(self.seen.child.meta.annotations) if self.seen.child else None
-
-    @cached_property
-    def goods(self) -> tuple[Good, ...]:
-        """Versions that were seen to work, the newest first."""
-        found = (good(record) for record in self.seen.records)
-        return tuple(sorted(found, key=lambda one: one.number, reverse=True))
-
-    @property
-    def good(self) -> Good | None:
-        """The last version that was seen to work."""
-        return self.goods[0] if self.goods else None
-
-    @property
-    def proven(self) -> bool:
-        """What was applied last was seen to work: what breaks later is no failed rollout."""
-        return self.marks is not None and self.good is not None and self.marks.same_place(self.good.marks)
+class Observed(Sight):
+    """What follows from it for the version that is wanted."""
 
     @property
     def needs_record(self) -> bool:
@@ -95,28 +41,13 @@ class Observed:
         """Identity of the rollout that the spec asks for: it fails once, not again and again."""
         base = self.good.marks if self.good else self.marks
         held = base.replicas if base else 0
-        grows = self.bounds.most if self.bounds.most > held else 0
+        grows = self.bounds.most if not self.spread and self.bounds.most > held else 0
         return fingerprint([self.wanted.whole, grows])
 
     @property
     def evacuation(self) -> str:
         """Identity of the rollout that only leaves a node: from this very cluster."""
         return fingerprint([self.wanted.whole, "leaves", self.active_name])
-
-    @property
-    def active_name(self) -> str:
-        """Name of the RayCluster that KubeRay calls active; empty when there is none."""
-        return self.seen.child.active.name if self.seen.child else ""
-
-    @property
-    def served_name(self) -> str:
-        """Name of the RayCluster that requests go to."""
-        return self.seen.service.cluster if self.seen.service else self.active_name
-
-    @property
-    def behind(self) -> bool:
-        """Requests still go to another cluster than the one that KubeRay calls active."""
-        return bool(self.active_name) and self.served_name != self.active_name
 
     @property
     def to_move(self) -> bool:
@@ -129,68 +60,12 @@ class Observed:
             return found.revision == self.marks.revision.whole
         return all(c.meta.name != self.served_name for c in self.seen.clusters)
 
-    @cached_property
-    def active_pods(self) -> tuple[Pod, ...]:
-        """Pods of the cluster that answers."""
-        name = self.served_name
-        return tuple(p for p in self.seen.pods if name and p.ray_cluster == name and not p.deleting)
-
-    @cached_property
-    def active_mark(self) -> str:
-        """Marks.cluster of the cluster that answers; empty when that cannot be told."""
-        found = next((c for c in self.seen.clusters if c.meta.name == self.active_name), None)
-        notes = [_head_notes(found)] if found else [p.annotations for p in self.active_pods]
-        return next((n[CLUSTER_ANNOTATION] for n in notes if CLUSTER_ANNOTATION in n), "")
-
-    @property
-    def moving(self) -> bool:
-        """Another Ray cluster than the one that answers was asked for."""
-        if self.marks is None or not self.active_mark:
-            return False
-        return self.behind or self.active_mark != self.marks.cluster
-
     @property
     def goes_first(self) -> bool:
         """KubeRay's active cluster was given up for the new one, and is still there."""
         if self.marks is None or self.marks.way is not Way.RECREATE or self.active_mark == self.marks.cluster:
             return False
         return any(c.meta.name == self.active_name and not c.meta.deleting for c in self.seen.clusters)
-
-    @property
-    def superfluous(self) -> str:
-        """Name of a second cluster that nobody wants any more; empty when there is none.
-
-        KubeRay 1.6.0 compares a changed spec with the pending cluster alone: asked for the active one's spec
-        again, it would start a third (rayservice_controller.go, shouldPrepareNewCluster).
-        """
-        child = self.seen.child
-        if child is None or self.marks is None or not child.active.name or not child.pending.name:
-            return ""
-        return child.pending.name if self.active_mark == self.marks.cluster else ""
-
-    @property
-    def newest(self) -> ServiceCluster | None:
-        """The cluster that the newest version runs in, or will."""
-        child = self.seen.child
-        if child is None:
-            return None
-        return child.pending if child.pending.name and not self.superfluous else child.active
-
-    @cached_property
-    def newest_pods(self) -> tuple[Pod, ...]:
-        """Pods of the cluster that was asked for last."""
-        mark = self.marks.cluster if self.marks else None
-        return tuple(
-            p for p in self.seen.pods if not p.deleting and p.annotations.get(CLUSTER_ANNOTATION) == mark
-        )
-
-    @property
-    def application(self) -> Application | None:
-        """The application as KubeRay reports it of the newest cluster."""
-        child = self.seen.child
-        if child is None or self.newest is None or child.observed_generation < child.meta.generation:
-            return None  # KubeRay speaks of what was asked before
-        return self.newest.applications.get(self.cr.metadata.name)
 
     @property
     def answers(self) -> bool:
@@ -216,7 +91,7 @@ class Observed:
             and self.marks is not None
             and self.seen.health.revision == self.marks.revision.whole
             and not self.moving
-            and not self._updating
+            and (self.proven or self.even is not False)
         )
 
     @property
@@ -252,6 +127,8 @@ class Observed:
             return False
         pods = self.newest_pods if self.moving or not self.active_name else ()
         steps = [self.started, *(t for p in pods for t in (p.created, p.started) if t)]
+        if self.seen.serve is not None and not self.moving:
+            steps += [r.started for r in self.seen.serve.replicas if r.started and r.state == RUNNING]
         return self.now - max(steps) > timedelta(seconds=self.cr.spec.rollout.progress_deadline_seconds)
 
     @property
@@ -303,12 +180,11 @@ class Observed:
         return bool(keeps) and any(p.ray_cluster and p.ray_cluster not in keeps for p in self.seen.pods)
 
     @property
-    def _updating(self) -> bool:
-        """Some replicas of the active cluster still run what was there before."""
+    def even(self) -> bool | None:
+        """Whether all replicas of the newest cluster run what was applied last; None where nobody tells.
+
+        Serve calls another number of them an update, too.
+        """
         application = self.application
         host = application.deployments.get(INGRESS) if application else None
-        return host is not None and host.status == "UPDATING"
-
-
-def _head_notes(cluster: RayCluster) -> dict[str, str]:
-    return dict(cluster.groups[0].annotations) if cluster.groups else {}
+        return host.status != "UPDATING" if host else None

@@ -7,6 +7,7 @@ from typing import Any, Final
 from raydock.api.core import EnvFromSource, EnvVar, LocalObjectReference, ResourceRequirements
 from raydock.api.scheduling import Scheduling
 from raydock.facts import quantity
+from raydock.facts.room import Room, room
 from raydock.plan.defaults import Defaults, Shape
 from raydock.plan.meta import Manifest, fingerprint
 from raydock.wire import paths
@@ -130,6 +131,11 @@ def together(ray: Shape, each: Shape, count: int) -> Shape:
         n: _sum(n, ray.limits.get(n, ray.requests.get(n)), limit, count) for n, limit in each.limits.items()
     }
     return Shape(requests={n: v for n, v in requests.items() if v != "0"}, limits=limits)
+
+
+def room_of_replica(asked: ResourceRequirements | None, defaults: Defaults) -> Room:
+    """What one replica requests, without Ray's own share of its pod."""
+    return room(of_replica(asked, defaults.replica_resources).requests)
 
 
 def logical_cpus(shape: Shape) -> float:

@@ -1,24 +1,23 @@
 """Which ways a Deployment's next version could be brought in, the lightest first, and what each asks for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from raydock.api.deployment import Strategy
-from raydock.capacity.demand import Demand, Owner, PodShape, shapes_of
+from raydock.capacity.demand import Demand, PodShape, shapes_of
 from raydock.capacity.demand import Way as Phase
 from raydock.capacity.verdict import Verdict
 from raydock.facts import lenient
 from raydock.facts.podspec import Expression, Toleration
 from raydock.facts.raycluster import groups
-from raydock.facts.room import room
-from raydock.plan import serve_config, way_back
+from raydock.plan import serve_config, way_back, workers
 from raydock.plan.changes import Reach
 from raydock.plan.defaults import Defaults
 from raydock.plan.marks import Way
 from raydock.plan.meta import Manifest
 from raydock.plan.observed import Observed
-from raydock.plan.pods import of_replica
+from raydock.plan.pods import room_of_replica
 
 TAKEN_BACK: Final = "the edit was taken back: the version that serves stays"
 LIVE: Final = "the running replicas take the change without a restart"
@@ -49,6 +48,16 @@ class Choice:
     """The gate's last answer; None when it was not asked."""
     refused: tuple[tuple[Option, str], ...] = ()
     """Those that were not open, each with the reason."""
+    granted: int = 0
+    """Further worker pods for the cluster that serves."""
+    shortage: Verdict | None = None
+    """The gate's no to further worker pods, though some may be granted."""
+
+    @property
+    def news(self) -> Verdict | None:
+        """What the gate said about what is wanted; that no node can be left is no news of that."""
+        verdict = None if self.only_leaves_node else self.verdict
+        return verdict if verdict and not verdict.allowed else self.shortage or verdict
 
     @property
     def told(self) -> str:
@@ -137,15 +146,21 @@ def _rolling(o: Observed, defaults: Defaults) -> Option:
         return Option(Way.ROLLING, why, closed="a second Ray cluster is being started already")
     if child is None or head is None:
         return Option(Way.ROLLING, why, closed="its pod is not ready")
+    if o.spread and workers.serving_group(o) is None:
+        return Option(Way.ROLLING, why, closed="its worker pods are not there yet")
+    if o.spread:
+        more = workers.missing_to_replace(o)
+        demand = replace(workers.growth(o, more, defaults), way="surge") if more else None
+        return Option(Way.ROLLING, why, demand)
     if _memory_is_limited(child.cluster_config):
         # One limit for old and new replicas: a new version that takes too much would end both.
         return Option(Way.ROLLING, why, closed="its replicas share one memory limit")
     if not serve_config.surge_fits(child.serve_config, child.cluster_config):
         return Option(Way.ROLLING, why, closed="its pod has no CPU or GPU to spare for one more replica")
-    one = room(of_replica(o.cr.spec.resources, defaults.replica_resources).requests)
+    one = room_of_replica(o.cr.spec.resources, defaults)
     there = ((Expression("metadata.name", "In", (head.node,), is_field=True),),)
     shape = PodShape("replica", one, affinity=there, tolerations=_TOLERATES_ALL, replica=one)
-    return Option(Way.ROLLING, why, Demand(_owner(o), (shape,), way="surge", replicas=1))
+    return Option(Way.ROLLING, why, Demand(workers.owner_of(o.cr), (shape,), way="surge", replicas=1))
 
 
 def _back(o: Observed, defaults: Defaults) -> tuple[Option, ...]:
@@ -171,7 +186,7 @@ def _leave_node(o: Observed, defaults: Defaults) -> tuple[Option, ...]:
     before = o.good.rolled_back if o.good else None
     if before is not None and before.attempt == o.evacuation:
         return ()
-    demand = _demand(o, child.cluster_config, "bluegreen", defaults)
+    demand = _demand(o, workers.as_many_elsewhere(o, child.cluster_config), "bluegreen", defaults)
     return (Option(Way.BLUE_GREEN, f"node {nodes[0]} is cordoned", demand, leaves_node=True),)
 
 
@@ -181,19 +196,17 @@ def _demand(o: Observed, cluster: Mapping[str, Any], way: Phase, defaults: Defau
     given_up = {child.pending.name} if child else set()
     if child and way == "recreate":
         given_up.add(child.active.name)
-    one = room(of_replica(o.cr.spec.resources, defaults.replica_resources).requests)
+    one = room_of_replica(o.cr.spec.resources, defaults)
+    autoscaled = o.cr.spec.autoscaling is not None
     return Demand(
-        owner=_owner(o),
-        shapes=shapes_of(groups(cluster), one),
+        owner=workers.owner_of(o.cr),
+        shapes=shapes_of(groups(cluster), None if o.spread else one),
         way=way,
-        replicas=o.bounds.most,
-        at_first=o.bounds.awake.least if o.cr.spec.autoscaling else None,
+        replicas=workers.at_first(o) if o.spread else o.bounds.most,
+        each=one if o.spread else None,
+        at_first=o.bounds.awake.least if autoscaled and not o.spread else None,
         clusters=frozenset(given_up - {""}),
     )
-
-
-def _owner(o: Observed) -> Owner:
-    return Owner(o.cr.kind, o.cr.metadata.namespace, o.cr.metadata.name, o.cr.metadata.uid)
 
 
 def _memory_is_limited(cluster: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ Serve's own autoscaler holds a fixed number too, with equal bounds: to go from `
 from dataclasses import dataclass
 from typing import Any, Final
 
-from raydock.api.deployment import Autoscaling, DeploymentSpec
+from raydock.api.deployment import Autoscaling, DeploymentSpec, Topology
 
 METRICS_S: Final = 2.0
 """Between two reports of a replica on its ongoing requests; Ray's default of 10 s would be felt."""
@@ -41,6 +41,11 @@ def bounds(spec: DeploymentSpec) -> Bounds:
 def stopped(spec: DeploymentSpec) -> bool:
     """Whether nothing shall run at all."""
     return spec.suspend or bounds(spec).most == 0
+
+
+def is_spread(spec: DeploymentSpec) -> bool:
+    """Whether each replica has a worker pod of its own."""
+    return spec.topology is Topology.SPREAD
 
 
 def sized(between: Bounds, auto: Autoscaling | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import yaml
 from raydock.api.deployment import Autoscaling, Deployment
 from raydock.plan.defaults import Defaults
 from raydock.plan.pods import gpus, logical_cpus, of_replica
-from raydock.plan.scale import Bounds, sized
+from raydock.plan.scale import Bounds, is_spread, sized
 from raydock.wire import host
 from raydock.wire.record import to_json
 
@@ -84,6 +84,7 @@ def host_args(cr: Deployment) -> host.HostArgs:
         model_uri=model.uri if model else None,
         model_sha256=model.sha256 if model else None,
         startup_timeout_s=cr.spec.health.startup_timeout_seconds,
+        report_port=host.REPORT_PORT if is_spread(cr.spec) else None,
     )
 
 
@@ -109,6 +110,7 @@ def _application(
                 + ADMITTED_BEYOND_LIMITS,
                 "user_config": to_json(host_config(cr, revision)),
                 "ray_actor_options": kept_actor or actor,
+                **({"max_replicas_per_node": 1} if is_spread(cr.spec) else {}),
                 "graceful_shutdown_timeout_s": limits.request_timeout_seconds + DRAIN_S,
             }
         ],

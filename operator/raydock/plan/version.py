@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from raydock.plan import way_back
+from raydock.plan import way_back, workers
 from raydock.plan.defaults import Defaults
 from raydock.plan.marks import Marks, Way
 from raydock.plan.meta import Manifest, fingerprint, holds
 from raydock.plan.observed import Observed
-from raydock.plan.ray_service import elsewhere, ray_cluster, ray_service, started_at
+from raydock.plan.ray_cluster import elsewhere, ray_cluster
+from raydock.plan.ray_service import ray_service, started_at
 from raydock.plan.rollout import Choice, Option
+from raydock.plan.scale import Bounds
 from raydock.plan.serve_config import resized, serve_config_v2
 
 
@@ -35,13 +37,16 @@ def _changed(o: Observed, taken: Option, why: str, defaults: Defaults) -> Manife
     cluster: Mapping[str, Any] = _fresh(o, noted, defaults)
     live = None
     if taken.leaves_node and child:
-        cluster, live = elsewhere(child.cluster_config, noted), child.serve_config
+        as_many = workers.as_many_elsewhere(o, child.cluster_config)
+        cluster, live = elsewhere(as_many, noted), child.serve_config
     elif taken.way is Way.BACK:
         spec = way_back.spec_of(o.seen.record_object) or {}
         cluster, live = _same(o, noted, spec["rayClusterConfig"], defaults), spec["serveConfigV2"]
     elif taken.way in {Way.IN_PLACE, Way.ROLLING} and child:
         cluster, live = _same(o, noted, child.cluster_config, defaults), child.serve_config
-    config = serve_config_v2(o.cr, o.wanted.whole, o.bounds.awake, defaults, live)
+    if not _is_new(taken):
+        cluster = workers.with_present(o, cluster, o.served_name)
+    config = serve_config_v2(o.cr, o.wanted.whole, _between(o, noted, cluster).awake, defaults, live)
     return ray_service(o.cr, noted, cluster, config)
 
 
@@ -50,19 +55,32 @@ def _kept(o: Observed, defaults: Defaults) -> Manifest | None:
     noted, child = o.marks, o.seen.child
     if noted is None or child is None or noted.revision.whole != o.wanted.whole:
         return None
-    between = o.bounds.within(noted.replicas)
+    cluster = workers.with_present(o, child.cluster_config, o.newest.name if o.newest else "")
+    between = _between(o, noted, cluster)
     between = between if o.proven else between.awake
     config = serve_config_v2(o.cr, noted.revision.whole, between, defaults, child.serve_config)
-    as_it_is = ray_service(o.cr, noted, child.cluster_config, config)
+    as_it_is = ray_service(o.cr, noted, cluster, config)
     if holds(o.seen.child_object, as_it_is):
         return as_it_is
-    return ray_service(o.cr, noted, _same(o, noted, child.cluster_config, defaults), config)
+    return ray_service(o.cr, noted, _same(o, noted, cluster, defaults), config)
 
 
 def _same(o: Observed, noted: Marks, live: Mapping[str, Any], defaults: Defaults) -> Mapping[str, Any]:
     """A cluster spec that changes nothing in `live`; without the API server's defaults where that can be."""
-    fresh = _fresh(o, noted, defaults)
+    fresh = ray_cluster(o.cr, noted, defaults, workers.count(live) or 0)
     return fresh if holds(live, fresh) else live
+
+
+def _between(o: Observed, noted: Marks, cluster: Mapping[str, Any]) -> Bounds:
+    """The numbers that Serve may choose from in `cluster`: no more than there is room for."""
+    held = workers.count(cluster)
+    if held is None:
+        return o.bounds.within(noted.replicas)
+    group = workers.serving_group(o)
+    if group is None or not o.serves_in(noted):
+        return Bounds(held, held)  # pods are added and taken away where requests go, and nowhere else
+    # Serve's own choice goes ahead of the pods: it is how raydock learns that more are wanted.
+    return o.bounds if o.cr.spec.autoscaling else o.bounds.within(group.pods)
 
 
 def _restored(o: Observed, taken: Option | None, why: str) -> Manifest | None:
@@ -80,8 +98,19 @@ def _restored(o: Observed, taken: Option | None, why: str) -> Manifest | None:
             way=Way.RECREATE if recreates(taken) else Way.BACK,
             why=why,
         )
-    config = resized(spec["serveConfigV2"], o.bounds.within(noted.replicas), o.cr.spec.autoscaling)
-    return ray_service(o.cr, noted, spec["rayClusterConfig"], config)
+    cluster = spec["rayClusterConfig"]
+    afresh = taken is not None and taken.demand is not None
+    if afresh:
+        cluster = workers.sized(cluster, workers.at_first(o))
+    else:
+        cluster = workers.with_present(o, cluster, o.served_name)
+    config = resized(spec["serveConfigV2"], _between(o, noted, cluster), o.cr.spec.autoscaling)
+    return ray_service(o.cr, noted, cluster, config)
+
+
+def _is_new(taken: Option) -> bool:
+    """Whether another Ray cluster starts."""
+    return taken.way in {Way.CREATE, Way.BLUE_GREEN, Way.RECREATE}
 
 
 def recreates(taken: Option | None) -> bool:
@@ -94,10 +123,9 @@ def _new_marks(o: Observed, taken: Option | None, why: str = "") -> Marks:
     leaves = taken is not None and taken.leaves_node
     attempt = o.evacuation if leaves else o.attempt
     stays = o.good.marks if taken and taken.way is Way.BACK and o.good else o.marks
-    new_cluster = taken is None or taken.way in {Way.CREATE, Way.BLUE_GREEN, Way.RECREATE}
-    if new_cluster or stays is None:
+    if taken is None or _is_new(taken) or stays is None:
         # Never that of the cluster that serves, or KubeRay would make no other.
-        cluster, replicas = fingerprint([attempt, o.active_name]), o.bounds.most
+        cluster, replicas = fingerprint([attempt, o.active_name]), 0 if o.spread else o.bounds.most
         if leaves and o.marks:
             replicas = o.marks.replicas
     else:
@@ -115,4 +143,4 @@ def _new_marks(o: Observed, taken: Option | None, why: str = "") -> Marks:
 
 
 def _fresh(o: Observed, noted: Marks, defaults: Defaults) -> Manifest:
-    return ray_cluster(o.cr, noted, defaults)
+    return ray_cluster(o.cr, noted, defaults, workers.at_first(o))

@@ -10,7 +10,7 @@ from raydock.errors import Unfinished, Waiting
 from raydock.facts.meta import meta
 from raydock.facts.rayservice import ray_service
 from raydock.facts.service import service
-from raydock.plan import access, traffic
+from raydock.plan import access, traffic, workers
 from raydock.plan import deployment as plan
 from raydock.plan.observed import Observed
 from raydock.plan.ray_service import claims
@@ -21,6 +21,7 @@ from raydock.reconcile.children import make, remove
 from raydock.reconcile.counted import gate_verdict, rollout_ended
 from raydock.reconcile.deployment_observed import observe, source_of
 from raydock.reconcile.deps import Counted, Deps, Event, Key, Outcome
+from raydock.reconcile.growth import as_many_as_fit
 from raydock.reconcile.report import paused, told_unfinished
 from raydock.reconcile.wake import routed_to
 from raydock.reconcile.write_status import write_status
@@ -33,6 +34,8 @@ SPREADING_TICK_S: Final = 0.3
 """While pods have yet to report a new access file: the kubelet needs about half a second to bring it."""
 STEADY_TICK_S: Final = 30.0
 """No watch reports an application that stops answering, or an edited code ConfigMap."""
+SPREAD_TICK_S: Final = 2.0
+"""While replicas start or end, and where one that Serve wants waits for its pod: no watch reports them."""
 SCALING_TICK_S: Final = 10.0
 """No watch reports how many replicas Ray Serve wants."""
 WAITING_TICK_S: Final = 60.0
@@ -75,6 +78,7 @@ async def _pass(key: Key, cr: Deployment, do: Deps) -> Outcome:
         choice, asked = await _choose(key, o, do)
     except Waiting as stop:
         return await _stand_still(o, stop, do)
+    choice, more = await _more_workers(o, choice, do)
     step = plan.next_step(o, choice, do.defaults)
     after = await _apply(o, step, do)
     reserved = do.gate.reserved(cr.metadata.uid, after.seen.pods)
@@ -88,7 +92,7 @@ async def _pass(key: Key, cr: Deployment, do: Deps) -> Outcome:
             Event("Warning" if e.warning else "Normal", e.reason, e.message, key)
             for e in rollout.events(o, choice, step)
         ),
-        counted=(*asked, *rollout_ended(o, choice, step)),
+        counted=(*asked, *more, *rollout_ended(o, choice, step)),
         revision=o.wanted.whole,
     )
 
@@ -98,7 +102,12 @@ def _tick(o: Observed, choice: Choice, told: DeploymentStatus) -> float:
         return SPREADING_TICK_S
     if o.superfluous or o.goes_first or o.moving:
         return STARTING_TICK_S
-    if choice.denied:
+    serve = o.seen.serve
+    changing = serve is not None and serve.running != serve.target
+    lacking = choice.granted or (workers.missing(o) and choice.shortage is None)
+    if changing or lacking or (o.spread and o.cr.spec.autoscaling):
+        return SPREAD_TICK_S
+    if choice.denied or choice.shortage:
         return WAITING_TICK_S
     if not status.is_settled(told) or o.left_behind:
         return STARTING_TICK_S
@@ -106,14 +115,19 @@ def _tick(o: Observed, choice: Choice, told: DeploymentStatus) -> float:
 
 
 async def _stand_still(o: Observed, stop: Waiting, do: Deps) -> Outcome:
-    """Nothing new is started, but what runs is observed on, and its pods learn who may call."""
-    step = plan.next_step(o, Choice(), do.defaults).without_rollout()
+    """No version is started, but what runs is observed on, grows, and its pods learn who may call."""
+    choice, _ = await _more_workers(o, Choice(), do)
+    step = plan.next_step(o, choice, do.defaults).without_rollout()
     after = await _apply(o, step, do)
 
     def told(_: Any, reason: Reason, message: str, _now: datetime, **_final: bool) -> DeploymentStatus:
         return status.waiting(after, reason, message)
 
-    return await told_unfinished(o.cr, stop, told, do)
+    outcome = await told_unfinished(o.cr, stop, told, do)
+    if o.seen.serve is None:
+        return outcome
+    tick = SPREAD_TICK_S if workers.serving_group(o) else SCALING_TICK_S
+    return replace(outcome, look_again_s=min(outcome.look_again_s or tick, tick))
 
 
 async def _choose(key: Key, o: Observed, do: Deps) -> tuple[Choice, tuple[Counted, ...]]:
@@ -135,9 +149,23 @@ async def _choose(key: Key, o: Observed, do: Deps) -> tuple[Choice, tuple[Counte
         if verdict.allowed:
             return Choice(option, verdict, tuple(refused)), tuple(asked)
         refused.append((option, verdict.message))
-    if verdict is None or cr.spec.rollout.on_insufficient_capacity is WithoutRoom.FAIL:
+    refused_for_good = cr.spec.rollout.on_insufficient_capacity is WithoutRoom.FAIL
+    if (verdict is None or refused_for_good) and workers.missing(o) <= 0:
         do.gate.withdraw(key, cr.metadata.uid)
     return Choice(None, verdict, tuple(refused)), tuple(asked)
+
+
+async def _more_workers(o: Observed, choice: Choice, do: Deps) -> tuple[Choice, tuple[Counted, ...]]:
+    """Ask the gate for worker pods that are wanted beside those that there are; a rollout goes first."""
+    wanted = workers.missing(o)
+    if wanted <= 0 or choice.taken is not None:
+        return choice, ()
+    got = await as_many_as_fit(wanted, lambda more: workers.growth(o, more, do.defaults), do.gate)
+    told = replace(got.verdict, message=f"{wanted} more worker pods are wanted: {got.verdict.message}")
+    # A yes is news of what was asked last; a rollout's no is graver.
+    verdict = choice.verdict or (got.verdict if got.verdict.allowed else None)
+    shortage = None if got.verdict.allowed else told
+    return replace(choice, verdict=verdict, granted=got.granted, shortage=shortage), got.counted
 
 
 async def _require(o: Observed, do: Deps) -> None:
@@ -162,6 +190,9 @@ async def _apply(o: Observed, step: plan.Step, do: Deps) -> Observed:
         do.store.put(
             "ControllerRevision", await do.kube.patch("ControllerRevision", namespace, record, patch)
         )
+    # More pods before the rest: what was promised to them must not be free for others in between.
+    grows = step.workers is not None and not step.workers.gone
+    await _resize(o, step.workers if grows else None, do)
     for manifest in step.manifests:
         reply = await make(manifest, None, do)
         if reply is not None and manifest["kind"] == "RayService":
@@ -171,6 +202,7 @@ async def _apply(o: Observed, step: plan.Step, do: Deps) -> Observed:
             seen = replace(seen, service=service(reply), service_object=reply)
     if step.abandon:
         await do.kube.patch_status("RayService", namespace, own, {"pendingServiceStatus": None})
+    await _resize(o, None if grows else step.workers, do)
     if step.goes_first:
         await remove([c for c in _clusters(o, do) if c["metadata"]["name"] == step.goes_first], do)
     if step.former:
@@ -181,6 +213,18 @@ async def _apply(o: Observed, step: plan.Step, do: Deps) -> Observed:
         await do.kube.annotate("RayService", namespace, own, {access.HELD_ANNOTATION: step.held})
     await remove([obj for kind, name in step.outdated if (obj := await _identity(kind, name, o, do))], do)
     return Observed(o.cr, seen, o.now)
+
+
+async def _resize(o: Observed, to: workers.Resize | None, do: Deps) -> None:
+    """Bring another number of worker pods into a live cluster, unless it was changed since it was read."""
+    found = next((c for c in _clusters(o, do) if to and c["metadata"]["name"] == to.cluster), None)
+    if to is None or found is None:
+        return
+    version = {"metadata": {"resourceVersion": found["metadata"]["resourceVersion"]}}
+    patch = {**workers.resized(found, to), **version}
+    reply = await do.kube.patch("RayCluster", o.cr.metadata.namespace, to.cluster, patch)
+    do.gate.applied(o.cr.metadata.uid, reply)
+    do.store.put("RayCluster", reply)
 
 
 async def _take_away(o: Observed, former: tuple[str, ...], do: Deps) -> None:

@@ -13,15 +13,15 @@ from raydock.facts.rayservice import RayService, ray_service
 from raydock.facts.route import http_route
 from raydock.facts.serve import ServeState
 from raydock.facts.service import Service, service
-from raydock.plan import access, code, scale
+from raydock.plan import access, code, scale, workers
 from raydock.plan.meta import DEPLOYMENT_LABEL
-from raydock.plan.observed import Observed
+from raydock.plan.observed import RUNNING, Observed
 from raydock.plan.seen import Seen
 from raydock.plan.service import name_of
 from raydock.reconcile import needs
 from raydock.reconcile.children import child, mark
 from raydock.reconcile.deps import Deps
-from raydock.wire.host import SERVE_PORT, Health
+from raydock.wire.host import REPORT_PORT, SERVE_PORT, Health
 
 PROBE_TIMEOUT_S: Final = 2.0
 
@@ -61,14 +61,16 @@ async def _seen(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> S
     leads = service(service_object) if service_object else None
     pods = tuple(do.store.labelled("Pod", namespace, DEPLOYMENT_LABEL, name))
     leaving = seen_child is not None and seen_child.meta.deleting
-    clusters = do.store.owned_by("RayCluster", seen_child.meta.uid) if seen_child else ()
+    owned = do.store.owned_by("RayCluster", seen_child.meta.uid) if seen_child else ()
+    clusters = tuple(ray_cluster(obj) for obj in owned)
+    spread = frozenset(c.meta.name for c in clusters if workers.group_of(c))
     seen_child = None if leaving else seen_child
-    serve = await _serve(cr, leads, pods, do)
+    serve = await _serve(cr, leads, pods, spread, do)
     dozes = scale.bounds(cr.spec).least == 0 and (serve is None or serve.target == 0)
     return Seen(
         child=seen_child,
         child_object=None if leaving else live,
-        clusters=tuple(ray_cluster(obj) for obj in clusters),
+        clusters=clusters,
         records=tuple(
             controller_revision(obj) for obj in do.store.owned_by("ControllerRevision", cr.metadata.uid)
         ),
@@ -84,7 +86,7 @@ async def _seen(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> S
         cordoned=frozenset(node.name for node in do.store.all("Node") if node.unschedulable),
         health=None if dozes else await _health(seen_child, leads, do),
         serve=serve,
-        held=await _held(cr, seen_child, pods, do, dozes=dozes),
+        held=await _held(cr, seen_child, _readers(pods, spread, serve, dozes=dozes), do, dozes=dozes),
         being_deleted=leaving,
     )
 
@@ -112,9 +114,14 @@ async def _newcomer(
     return None
 
 
-async def _serve(cr: Deployment, leads: Service | None, pods: tuple[Pod, ...], do: Deps) -> ServeState | None:
-    """The replicas that requests go to, where Ray Serve decides how many there are."""
-    if leads is None or cr.spec.autoscaling is None:
+async def _serve(
+    cr: Deployment, leads: Service | None, pods: tuple[Pod, ...], spread: frozenset[str], do: Deps
+) -> ServeState | None:
+    """The replicas that requests go to, where their number or their pods are Ray Serve's choice.
+
+    `spread`: Ray clusters with worker pods.
+    """
+    if leads is None or (cr.spec.autoscaling is None and leads.cluster not in spread):
         return None
     for pod in pods:
         if pod.ray_cluster == leads.cluster and pod.is_head and pod.ip and not pod.deleting:
@@ -129,6 +136,17 @@ async def _health(seen: RayService | None, leads: Service | None, do: Deps) -> H
     host = f"{leads.meta.name}.{leads.meta.namespace}.svc"
     answer = await do.probe.ready(host, SERVE_PORT, PROBE_TIMEOUT_S)
     return answer if isinstance(answer, Health) else None
+
+
+def _readers(
+    pods: tuple[Pod, ...], spread: frozenset[str], serve: ServeState | None, *, dozes: bool
+) -> tuple[Pod, ...]:
+    """The pods that have to report which access file they hold.
+
+    In a Ray cluster of `spread` those with a replica that runs: one that starts reads the newest file.
+    """
+    named = {r.pod for r in serve.replicas if r.state == RUNNING} if serve else set()
+    return tuple(pod for pod in pods if dozes or pod.ray_cluster not in spread or pod.name in named)
 
 
 async def _held(
@@ -149,6 +167,7 @@ async def _held(
             if dozes:
                 found[pod.name] = pod.annotations.get(access.ACCESS_ANNOTATION, "")
                 continue
-            answer = await do.probe.ready(pod.ip, SERVE_PORT, PROBE_TIMEOUT_S)
+            port = SERVE_PORT if pod.is_head else REPORT_PORT
+            answer = await do.probe.ready(pod.ip, port, PROBE_TIMEOUT_S)
             found[pod.name] = answer.access if isinstance(answer, Health) else ""
     return found

@@ -33,6 +33,7 @@ from raydock.serve.front import Front, Target, answers
 from raydock.serve.lifespan import Lifespan, StartFailed
 from raydock.serve.load import Loaded, build_app, is_builder, load
 from raydock.serve.metrics import Requests
+from raydock.serve.report import Report
 from raydock.wire import failure, paths
 from raydock.wire.host import INGRESS, READY_PATH, HostArgs, HostConfig
 from raydock.wire.record import from_json, to_json
@@ -75,6 +76,7 @@ class Host:
         self._config = HostConfig(revision="")
         self._loaded: Loaded | None = None
         self._lifespan: Lifespan | None = None
+        self._report: Report | None = None
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         return self._front
@@ -109,6 +111,8 @@ class Host:
 
     async def __del__(self) -> None:
         # Serve awaits this when the replica has drained; nothing else tells the app that it ends.
+        if self._report is not None:
+            await self._report.stop()
         if self._lifespan is not None:
             await self._lifespan.stop()
         if self._loaded is not None:
@@ -133,6 +137,8 @@ class Host:
         target = Target(loaded.app, self._lifespan.state)
         await _healthy(target, config.health_path, args.startup_timeout_s)
         self._front.open(target)
+        if args.report_port is not None:
+            self._report = Report(self._front, args.report_port)
         return loaded
 
     async def _with_params(self, loaded: Loaded, config: HostConfig) -> HostConfig:

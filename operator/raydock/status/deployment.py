@@ -18,6 +18,7 @@ from raydock.api.deployment import (
 )
 from raydock.api.deployment import Revision as RevisionStatus
 from raydock.capacity.demand import PodShape
+from raydock.facts.pod import NODE_TYPE_LABEL
 from raydock.plan import trouble
 from raydock.plan.meta import DEPLOYMENT_LABEL
 from raydock.plan.observed import Observed
@@ -40,15 +41,16 @@ def deployment(o: Observed, choice: Choice, reserved: tuple[PodShape, ...] = ())
     `reserved`: what was admitted and is not bound to a node yet.
     """
     cr, child = o.cr, o.seen.child
-    verdict = None if choice.only_leaves_node else choice.verdict
-    room = capacity(cr.status.capacity, verdict, o.now, reserved)
+    room = capacity(cr.status.capacity, choice.news, o.now, reserved)
     found = _stopped(o) if o.stopped else _conditions(o, choice, room)
     return DeploymentStatus(
         observed_generation=cr.metadata.generation,
         conditions=settle(cr.metadata, cr.status.conditions, found, o.now),
         replicas=_replicas(o),
         ready_replicas=_ready_replicas(o),
-        selector=f"{DEPLOYMENT_LABEL}={cr.metadata.name}",
+        selector=",".join(
+            [f"{DEPLOYMENT_LABEL}={cr.metadata.name}", *([f"{NODE_TYPE_LABEL}=worker"] if o.spread else [])]
+        ),
         serve_application=_application(o),
         service=ServiceReference(name=name_of(child.meta.name), port=SERVE_PORT)
         if child and child.active.name and not o.stopped
@@ -137,8 +139,8 @@ def _stopped(o: Observed) -> list[Condition]:
 
 
 def _conditions(o: Observed, choice: Choice, room: Capacity | None) -> list[Condition]:
-    verdict = None if choice.only_leaves_node else choice.verdict
-    if verdict is not None and choice.denied:
+    verdict = choice.news
+    if verdict is not None and verdict is choice.denied:
         serves = "; the older version serves on" if o.answers else ""
         verdict = replace(verdict, message=f"{choice.short}{serves}")
     parts = [
@@ -165,6 +167,9 @@ def _cluster_ready(o: Observed) -> Condition:
         return condition(kind, False, Reason.PENDING, "no Ray cluster yet")
     # The first one is only pending until its application runs, and that is another condition.
     cluster = child.active.name or child.pending.name
+    short = trouble.of_pods(p for p in o.active_pods if not p.is_head and not p.ready)
+    if short:  # fewer replicas than asked for
+        return condition(kind, False, short.reason, short.message)
     if cluster and any(p.ready for p in o.seen.pods if p.ray_cluster == cluster and not p.deleting):
         return condition(kind, True, Reason.CLUSTER_READY, f"Ray cluster {cluster} is up")
     found = trouble.of_pods(o.newest_pods)

@@ -96,8 +96,11 @@ def events(o: Observed, choice: Choice, step: Step) -> list[Told]:
     """The decisions of one pass. `o`: as it was before the writes."""
     found = []
     before = o.cr.status.capacity
-    if choice.denied and (before is None or before.allowed):
-        found.append(Told(True, Reason.DENIED, choice.short))
+    if before is None or before.allowed:
+        if choice.denied:
+            found.append(Told(True, Reason.DENIED, choice.short))
+        elif choice.shortage:
+            found.append(Told(True, Reason.DENIED, choice.shortage.message))
     if step.given_up and o.marks:
         trouble = o.trouble
         why = f"{trouble.reason}: {trouble.message}" if trouble else late_text(o)
@@ -108,7 +111,12 @@ def events(o: Observed, choice: Choice, step: Step) -> list[Told]:
             told = f"{way}: {choice.told}" if choice.told else way
             found.append(Told(False, Reason.ROLLOUT_STARTED, f"revision {o.wanted.whole}, {told}"))
         else:
-            found.append(Told(False, Reason.APPLIED, f"RayService {o.cr.metadata.name} was put right"))
+            found.append(
+                Told(False, Reason.APPLIED, f"RayService {o.cr.metadata.name} was brought up to date")
+            )
+    if step.workers is not None:
+        told = f"worker pods of Ray cluster {step.workers.cluster}: {step.workers.count}"
+        found.append(Told(False, Reason.SCALED, told))
     if any(m["kind"] == "ControllerRevision" for m in step.manifests) and o.marks:
         seconds = (o.now - (o.started or EPOCH)).total_seconds()
         said = f"revision {o.marks.revision.whole} answers, {o.marks.way.value}, {seconds:.0f} s"

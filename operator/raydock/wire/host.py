@@ -9,6 +9,8 @@ BUILDER: Final = "raydock.serve.host:build"
 INGRESS: Final = "host"
 """Name of the Serve deployment that takes requests: fixed, so that serveConfigV2 can override its figures."""
 SERVE_PORT: Final = 8000
+REPORT_PORT: Final = 8001
+"""Where a replica that has a pod of its own answers READY_PATH itself: Serve's port is in the head alone."""
 READY_PATH: Final = "/-/ready"
 """Always answered by the host, without a key: Health as JSON, 200 or 503."""
 
@@ -26,6 +28,8 @@ class HostArgs:
     startup_timeout_s: int = 600
     access_file: str | None = None
     """Where the access file lies; None: wire.paths.ACCESS_FILE."""
+    report_port: int | None = None
+    """Where it answers READY_PATH beside Serve's own port; None: nowhere."""
 
 
 @dataclass(frozen=True)

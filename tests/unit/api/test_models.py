@@ -124,7 +124,7 @@ def test_a_whole_number_is_a_quantity() -> None:
             {"resources": {"requests": {"cpu": "1 core"}}}, "not a Kubernetes quantity", id="quantity"
         ),
         pytest.param({"replicas": 1001}, "less than or equal to 1000", id="bound"),
-        pytest.param({"topology": "Spread"}, "Input should be 'Compact'", id="enum"),
+        pytest.param({"topology": "Wide"}, "Input should be 'Compact' or 'Spread'", id="enum"),
     ],
 )
 def test_a_bad_spec_is_refused_with_what_to_write(spec: dict[str, Any], complaint: str) -> None:

@@ -9,7 +9,7 @@ from raydock.plan.defaults import Shape
 from raydock.plan.marks import Marks
 from raydock.plan.meta import holds, sealed
 from raydock.plan.pods import claim_mount, of_replica, together
-from raydock.plan.ray_service import ray_cluster
+from raydock.plan.ray_cluster import ray_cluster
 from raydock.plan.revision import Revision
 from tests.unit.plan.given import DEFAULTS, dep, job
 

@@ -550,6 +550,15 @@ def test_a_host_that_still_replaces_replicas_is_not_all_of_the_new_version() -> 
     assert observed(APP, replace(done, health=answers)).works
 
 
+def test_another_number_of_replicas_takes_nothing_from_a_version_that_works() -> None:
+    """Serve calls its host UPDATING then as well."""
+    three, two = (dep(image="registry.example/iris:1", replicas=number) for number in (3, 2))
+    seen = moved(two, serving(three), app="RUNNING", host="UPDATING")
+    assert seen.child is not None
+    answers = healthy(seen.child.meta.annotations["raydock.io/revision"])
+    assert observed(two, replace(seen, health=answers)).current
+
+
 def test_the_active_cluster_is_told_by_its_pods_where_kuberays_object_is_not_seen() -> None:
     seen = serving(OLD)
     assert observed(OLD, replace(seen, clusters=())).active_mark == observed(OLD, seen).active_mark
