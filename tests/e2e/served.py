@@ -9,6 +9,24 @@ from tests.e2e.calls import PATIENCE_S, Answer, Load, ask
 from tests.e2e.cluster import Cluster, light, until
 
 API = "raydock.io/v1alpha1"
+APP = """
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/")
+def answer(): return {}
+"""
+
+
+def small(name: str) -> dict[str, Any]:
+    """A spec for APP as `app.py` in the ConfigMap NAME-code: several of them fit beside the rest."""
+    return {
+        "server": {"importPath": "app:app"},
+        "code": {"configMap": {"name": f"{name}-code"}},
+        "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
+    }
 
 
 @dataclass(frozen=True)

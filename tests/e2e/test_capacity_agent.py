@@ -9,25 +9,11 @@ import pytest
 from tests.e2e.agent_pod import BASE, MODES, PLANTED
 from tests.e2e.cluster import Cluster, until
 from tests.e2e.conftest import SYSTEM, install
-from tests.e2e.served import Served
+from tests.e2e.served import APP, Served, small
 from tests.e2e.side_pod import put, side_pod
 
 pytestmark = pytest.mark.e2e
 NAME = "capacity-agent"
-APP = """
-from fastapi import FastAPI
-
-app = FastAPI()
-
-
-@app.post("/")
-def answer(): return {}
-"""
-SPEC = {
-    "server": {"importPath": "app:app"},
-    "code": {"configMap": {"name": "agent-code"}},
-    "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
-}
 TOLD = {
     "refuses": "gpu_insufficient",
     "dies": "ClientResponseIncompleteError",
@@ -66,7 +52,7 @@ def agent(iris: Cluster) -> Iterator[str]:
 def served(iris: Cluster, agent: str) -> Iterator[Served]:
     """Let start by the agent."""
     assert agent
-    found = Served(iris, "agent", SPEC)
+    found = Served(iris, "agent", small("agent"))
     found.code({"app.py": APP})
     found.apply()
     with found.behind_its_endpoint():

@@ -8,26 +8,12 @@ from typing import Any
 import pytest
 
 from tests.e2e.cluster import Cluster, until
-from tests.e2e.served import Served
+from tests.e2e.served import APP, Served, small
 from tests.e2e.side_pod import put, side_pod
 
 pytestmark = pytest.mark.e2e
 GROUP = "external.metrics.k8s.io"
 NAME = "queue-metrics"
-APP = """
-from fastapi import FastAPI
-
-app = FastAPI()
-
-
-@app.post("/")
-def answer(): return {}
-"""
-SPEC = {
-    "server": {"importPath": "app:app"},
-    "code": {"configMap": {"name": "hpa-code"}},
-    "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
-}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +69,7 @@ def autoscaler(cluster: Cluster) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def served(iris: Cluster) -> Iterator[Served]:
     """In a pod for two."""
-    found = Served(iris, "hpa", SPEC)
+    found = Served(iris, "hpa", small("hpa"))
     found.code({"app.py": APP})
     found.apply(replicas=2)
     with found.behind_its_endpoint():
