@@ -15,6 +15,8 @@ from raydock.reasons import Reason
 from raydock.wire.host import INGRESS
 
 READY: Final = "ready"
+CHANGING: Final = frozenset({"UPDATING", "UPSCALING", "DOWNSCALING"})
+"""What Serve calls its host while replicas come and go (Ray 2.60, serve/_private/common.py)."""
 RUNNING: Final = "RUNNING"
 """State of a replica that takes requests (Ray 2.60, serve/_private/common.py)."""
 """wire.host.Health.status of an application that can answer."""
@@ -125,11 +127,20 @@ class Observed(Sight):
         """Nothing became visible for progressDeadlineSeconds."""
         if self.started is None or self.proven or self.works:
             return False
+        if self.spread and self.answers and not self.moving and self.seen.serve is None:
+            return False  # nobody tells how far the replicas are
         pods = self.newest_pods if self.moving or not self.active_name else ()
         steps = [self.started, *(t for p in pods for t in (p.created, p.started) if t)]
-        if self.seen.serve is not None and not self.moving:
-            steps += [r.started for r in self.seen.serve.replicas if r.started and r.state == RUNNING]
-        return self.now - max(steps) > timedelta(seconds=self.cr.spec.rollout.progress_deadline_seconds)
+        deadline = timedelta(seconds=self.cr.spec.rollout.progress_deadline_seconds)
+        return self.now - max(steps) > deadline * (1 + self._replaced)
+
+    @property
+    def _replaced(self) -> int:
+        """How many replicas a rolling update brought so far: each one may take the whole deadline."""
+        if self.moving or self.seen.serve is None or self.started is None:
+            return 0
+        running = [r for r in self.seen.serve.replicas if r.state == RUNNING and r.started]
+        return sum(1 for r in running if r.started and r.started > self.started)
 
     @property
     def given_up(self) -> bool:
@@ -183,8 +194,10 @@ class Observed(Sight):
     def even(self) -> bool | None:
         """Whether all replicas of the newest cluster run what was applied last; None where nobody tells.
 
-        Serve calls another number of them an update, too.
+        Serve calls another number of them an update, too, and in the middle of one it may say `UPSCALING`.
         """
         application = self.application
         host = application.deployments.get(INGRESS) if application else None
-        return host.status != "UPDATING" if host else None
+        if host is None or host.status not in {"HEALTHY", *CHANGING}:
+            return None
+        return host.status == "HEALTHY"

@@ -69,7 +69,7 @@ class Choice:
 
     @property
     def denied(self) -> Verdict | None:
-        """The gate's no; None when some way is open."""
+        """The gate's no to a rollout; None when some way is open."""
         return self.verdict if self.taken is None and self.verdict and not self.verdict.allowed else None
 
     @property
@@ -174,7 +174,8 @@ def _back(o: Observed, defaults: Defaults) -> tuple[Option, ...]:
         return (Option(Way.BACK, why),)
     gone_first = o.marks is not None and o.cr.spec.rollout.strategy is Strategy.RECREATE
     phase: Phase = "create" if o.marks is None else "recreate" if gone_first else "bluegreen"
-    return (Option(Way.BACK, why, _demand(o, spec["rayClusterConfig"], phase, defaults)),)
+    cluster = workers.sized(spec["rayClusterConfig"], workers.at_first(o))
+    return (Option(Way.BACK, why, _demand(o, cluster, phase, defaults)),)
 
 
 def _leave_node(o: Observed, defaults: Defaults) -> tuple[Option, ...]:

@@ -56,6 +56,11 @@ class Sight:
         """The Ray cluster of that name."""
         return next((c for c in self.seen.clusters if c.meta.name == name), None)
 
+    def cluster_marked(self, mark: str) -> RayCluster | None:
+        """The Ray cluster that was made for versions with this Marks.cluster; None until KubeRay made it."""
+        found = [c for c in self.seen.clusters if mark and _head_notes(c).get(CLUSTER_ANNOTATION) == mark]
+        return next((c for c in found if c.meta.name == self.served_name), found[0] if found else None)
+
     @cached_property
     def marks(self) -> Marks | None:
         """What was applied last."""

@@ -45,8 +45,9 @@ def _changed(o: Observed, taken: Option, why: str, defaults: Defaults) -> Manife
     elif taken.way in {Way.IN_PLACE, Way.ROLLING} and child:
         cluster, live = _same(o, noted, child.cluster_config, defaults), child.serve_config
     if not _is_new(taken):
-        cluster = workers.with_present(o, cluster, o.served_name)
-    config = serve_config_v2(o.cr, o.wanted.whole, _between(o, noted, cluster).awake, defaults, live)
+        cluster = workers.with_present(o, cluster, noted.cluster)
+    between = _between(o, noted, cluster, rolling=taken.way is Way.ROLLING).awake
+    config = serve_config_v2(o.cr, o.wanted.whole, between, defaults, live)
     return ray_service(o.cr, noted, cluster, config)
 
 
@@ -55,7 +56,7 @@ def _kept(o: Observed, defaults: Defaults) -> Manifest | None:
     noted, child = o.marks, o.seen.child
     if noted is None or child is None or noted.revision.whole != o.wanted.whole:
         return None
-    cluster = workers.with_present(o, child.cluster_config, o.newest.name if o.newest else "")
+    cluster = workers.with_present(o, child.cluster_config, noted.cluster)
     between = _between(o, noted, cluster)
     between = between if o.proven else between.awake
     config = serve_config_v2(o.cr, noted.revision.whole, between, defaults, child.serve_config)
@@ -71,14 +72,21 @@ def _same(o: Observed, noted: Marks, live: Mapping[str, Any], defaults: Defaults
     return fresh if holds(live, fresh) else live
 
 
-def _between(o: Observed, noted: Marks, cluster: Mapping[str, Any]) -> Bounds:
-    """The numbers that Serve may choose from in `cluster`: no more than there is room for."""
+def _between(o: Observed, noted: Marks, cluster: Mapping[str, Any], *, rolling: bool = False) -> Bounds:
+    """The numbers that Serve may choose from in `cluster`: no more than there is room for.
+
+    `rolling`: a rolling update begins.
+    """
     held = workers.count(cluster)
     if held is None:
         return o.bounds.within(noted.replicas)
     group = workers.serving_group(o)
     if group is None or not o.serves_in(noted):
         return Bounds(held, held)  # pods are added and taken away where requests go, and nowhere else
+    if rolling or workers.replacing(o):
+        more = workers.missing_to_replace(o) if rolling else 0
+        number = workers.while_replaced(o, group.pods + more)
+        return Bounds(number, number)
     # Serve's own choice goes ahead of the pods: it is how raydock learns that more are wanted.
     return o.bounds if o.cr.spec.autoscaling else o.bounds.within(group.pods)
 
@@ -99,11 +107,12 @@ def _restored(o: Observed, taken: Option | None, why: str) -> Manifest | None:
             why=why,
         )
     cluster = spec["rayClusterConfig"]
-    afresh = taken is not None and taken.demand is not None
-    if afresh:
+    if taken is not None and taken.demand is not None:
         cluster = workers.sized(cluster, workers.at_first(o))
     else:
-        cluster = workers.with_present(o, cluster, o.served_name)
+        asked = workers.count(o.seen.child.cluster_config) if taken is None and o.seen.child else None
+        cluster = workers.sized(cluster, asked) if asked else cluster
+        cluster = workers.with_present(o, cluster, noted.cluster)
     config = resized(spec["serveConfigV2"], _between(o, noted, cluster), o.cr.spec.autoscaling)
     return ray_service(o.cr, noted, cluster, config)
 

@@ -6,6 +6,7 @@ whose replica has ended.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Final
 
 from raydock.api.deployment import Deployment
@@ -19,6 +20,8 @@ from raydock.plan.observed import Observed
 from raydock.plan.pods import room_of_replica
 from raydock.plan.ray_cluster import MOST, WORKERS
 
+TOLD_AGAIN: Final = timedelta(seconds=15)
+"""Within which KubeRay has sent a changed config to Ray Serve, and told of what came of it."""
 SURGE: Final = 1
 """Worker pods beside the others while replicas are replaced one after the other."""
 
@@ -45,8 +48,11 @@ def serving_group(o: Observed) -> Group | None:
 
 def at_first(o: Observed) -> int:
     """How many a new cluster begins with: what is wanted now."""
-    target = o.seen.serve.target if o.seen.serve and o.cr.spec.autoscaling else 0
-    return max(o.bounds.awake.least, min(target, o.bounds.most))
+    if not o.cr.spec.autoscaling:
+        return o.bounds.awake.most
+    group = serving_group(o)
+    now = o.seen.serve.target if o.seen.serve else group.pods if group else 0
+    return max(o.bounds.awake.least, min(now, o.bounds.most))
 
 
 def missing(o: Observed) -> int:
@@ -55,10 +61,13 @@ def missing(o: Observed) -> int:
     if group is None or o.seen.serve is None or o.stopped:
         return 0
     short = _wanted(o) - group.pods
-    if _replacing(o):
+    if replacing(o):
         return short + SURGE
-    # On the way back from a version that failed: until KubeRay tells how far, no pod is too many.
-    return max(0, short) if o.marks and o.marks.way is Way.BACK and o.even is None else short
+    if not _going_back(o):
+        return short
+    # Serve replaces replicas one by one in this direction, too. Until it is through no pod is too many.
+    active = sum(replica.state != "STOPPING" for replica in o.seen.serve.replicas)
+    return max(0, short + (SURGE if active > o.seen.serve.target else 0))
 
 
 def missing_to_replace(o: Observed) -> int:
@@ -70,9 +79,19 @@ def missing_to_replace(o: Observed) -> int:
 
 
 def _wanted(o: Observed) -> int:
-    """Replicas in the cluster that serves. While another one starts, KubeRay tells this one nothing new."""
+    """Replicas in the cluster that serves.
+
+    It is told nothing new while another one starts, nor while a version waits that brings its own number.
+    """
     target = o.seen.serve.target if o.seen.serve else 0
-    return min(target if o.cr.spec.autoscaling or o.moving else o.bounds.most, MOST)
+    waits = o.marks is None or (o.marks.revision.whole != o.wanted.whole and not o.given_up)
+    return min(target if o.cr.spec.autoscaling or o.moving or waits else o.bounds.most, MOST)
+
+
+def while_replaced(o: Observed, pods: int) -> int:
+    """How many replicas there are while they are replaced one by one: no fewer, no more, and a pod beside."""
+    target = o.seen.serve.target if o.seen.serve else MOST
+    return max(1, min(target if o.cr.spec.autoscaling else o.bounds.most, pods - SURGE))
 
 
 def growth(o: Observed, more: int, defaults: Defaults) -> Demand:
@@ -97,20 +116,20 @@ def shrunk(o: Observed) -> Resize | None:
     return Resize(o.served_name, group.pods - len(gone), gone) if group and gone else None
 
 
-def with_present(o: Observed, cluster: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A cluster spec with as many of them as the Ray cluster `name` has by now.
+def with_present(o: Observed, cluster: Mapping[str, Any], mark: str) -> Mapping[str, Any]:
+    """A cluster spec with as many of them as the Ray cluster with this Marks.cluster has by now.
 
     KubeRay never brings their number from a RayService into a live cluster, but for one case: after an
     upgrade of its own it writes the whole spec.
     """
-    group = group_of(o.cluster_named(name))
+    group = group_of(o.cluster_marked(mark))
     return sized(cluster, group.pods) if group else cluster
 
 
 def as_many_elsewhere(o: Observed, cluster: Mapping[str, Any]) -> Mapping[str, Any]:
     """A cluster spec for as many of them as serve now. A new cluster has to show itself, so one at least."""
-    present = with_present(o, cluster, o.served_name)
-    return sized(present, max(1, count(present) or 0))
+    group = serving_group(o)
+    return sized(cluster, max(1, group.pods if group else count(cluster) or 0))
 
 
 def count(cluster: Mapping[str, Any]) -> int | None:
@@ -145,11 +164,17 @@ def owner_of(cr: Deployment) -> Owner:
     return Owner(cr.kind, cr.metadata.namespace, cr.metadata.name, cr.metadata.uid)
 
 
-def _replacing(o: Observed) -> bool:
-    """New replicas take the place of old ones, one by one: forwards, or back after a version that failed."""
-    if o.marks is None or o.moving:
+def replacing(o: Observed) -> bool:
+    """New replicas take the place of old ones, one by one."""
+    return o.marks is not None and o.marks.way is Way.ROLLING and not o.proven and not o.moving
+
+
+def _going_back(o: Observed) -> bool:
+    """A version failed in this cluster, and its replicas may not all be replaced again."""
+    if o.marks is None or o.marks.way is not Way.BACK or o.moving:
         return False
-    return not o.proven if o.marks.way is Way.ROLLING else o.marks.way is Way.BACK and o.even is False
+    # Just after the way back was taken KubeRay may still tell of what was before.
+    return o.even is not True or (o.started is not None and o.now - o.started < TOLD_AGAIN)
 
 
 def _empty(o: Observed) -> tuple[str, ...]:

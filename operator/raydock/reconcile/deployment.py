@@ -105,7 +105,7 @@ def _tick(o: Observed, choice: Choice, told: DeploymentStatus) -> float:
     serve = o.seen.serve
     changing = serve is not None and serve.running != serve.target
     lacking = choice.granted or (workers.missing(o) and choice.shortage is None)
-    if changing or lacking or (o.spread and o.cr.spec.autoscaling):
+    if changing or lacking or (workers.serving_group(o) and o.cr.spec.autoscaling):
         return SPREAD_TICK_S
     if choice.denied or choice.shortage:
         return WAITING_TICK_S
@@ -121,7 +121,7 @@ async def _stand_still(o: Observed, stop: Waiting, do: Deps) -> Outcome:
     after = await _apply(o, step, do)
 
     def told(_: Any, reason: Reason, message: str, _now: datetime, **_final: bool) -> DeploymentStatus:
-        return status.waiting(after, reason, message)
+        return status.waiting(after, choice, reason, message)
 
     outcome = await told_unfinished(o.cr, stop, told, do)
     if o.seen.serve is None:
@@ -159,6 +159,7 @@ async def _more_workers(o: Observed, choice: Choice, do: Deps) -> tuple[Choice, 
     """Ask the gate for worker pods that are wanted beside those that there are; a rollout goes first."""
     wanted = workers.missing(o)
     if wanted <= 0 or choice.taken is not None:
+        do.gate.asks_only(o.cr.metadata.uid, ())
         return choice, ()
     got = await as_many_as_fit(wanted, lambda more: workers.growth(o, more, do.defaults), do.gate)
     told = replace(got.verdict, message=f"{wanted} more worker pods are wanted: {got.verdict.message}")

@@ -66,7 +66,7 @@ async def _seen(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> S
     spread = frozenset(c.meta.name for c in clusters if workers.group_of(c))
     seen_child = None if leaving else seen_child
     serve = await _serve(cr, leads, pods, spread, do)
-    dozes = scale.bounds(cr.spec).least == 0 and (serve is None or serve.target == 0)
+    dozes = serve.target == 0 if serve else scale.bounds(cr.spec).least == 0
     return Seen(
         child=seen_child,
         child_object=None if leaving else live,

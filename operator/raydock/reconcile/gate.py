@@ -117,11 +117,11 @@ class Gate:
         if self._questions is not None:
             self._questions.drop_named(key)
 
-    def asks_only(self, demands: Sequence[Demand]) -> None:
-        """Of all that one object asked to grow by, these numbers of pods still count."""
-        if self._questions is not None and demands:
+    def asks_only(self, owner_uid: str, demands: Sequence[Demand]) -> None:
+        """Of all that an object asked to grow by, these numbers of pods still count."""
+        if self._questions is not None:
             kept = [agent.question(demand, self._agent_id) for demand in demands]
-            self._questions.keep(demands[0].owner.uid, kept)
+            self._questions.grows_by(owner_uid, kept)
 
     def withdraw(self, key: Key, owner_uid: str) -> None:
         """The object wants nothing any more."""
@@ -173,7 +173,10 @@ class Gate:
         if crowd:
             self._questions.again(uid, question, HELD_BACK_S)
             return agent.held_back(demand, crowd, said.at)
-        self._questions.drop(uid)
+        if demand.way == "scale":  # a rollout's question may be open beside it
+            self._questions.grows_by(uid, ())
+        else:
+            self._questions.drop(uid)
         self._granted.remember(demand, verdict, now)
         return verdict
 

@@ -42,6 +42,6 @@ async def as_many_as_fit(wanted: int, demand_of: Callable[[int], Demand], gate: 
             break
         else:  # an agent need not say how many would fit
             wanted = min(wanted - 1, verdict.feasible_replicas or 1)
-    gate.asks_only(asked)
+    gate.asks_only(asked[0].owner.uid, asked)
     counted = [gate_verdict(one.way, verdict) for one, verdict in zip(asked, verdicts, strict=True)]
     return Growth(granted, verdicts[0], tuple(counted))

@@ -126,11 +126,10 @@ class Questions:
         for place in [place for place in self._open if place[0] == uid]:
             self._drop(place)
 
-    def keep(self, uid: str, questions: Sequence[Question]) -> None:
-        """Of those in the phases of `questions` the object asks no others any more."""
+    def grows_by(self, uid: str, questions: Sequence[Question]) -> None:
+        """The object asks for no other numbers of pods any more."""
         kept = {_place(uid, question) for question in questions}
-        phases = {phase for _, phase, _ in kept}
-        for place in [p for p in self._open if p[0] == uid and p[1] in phases and p not in kept]:
+        for place in [p for p in self._open if p[:2] == (uid, GROWTH) and p not in kept]:
             self._drop(place)
 
     def drop_named(self, key: Key) -> None:

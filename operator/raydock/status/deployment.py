@@ -92,10 +92,10 @@ def unfinished(
     return cr.status.model_copy(update={"observed_generation": cr.metadata.generation, "conditions": found})
 
 
-def waiting(o: Observed, reason: Reason, message: str) -> DeploymentStatus:
+def waiting(o: Observed, choice: Choice, reason: Reason, message: str) -> DeploymentStatus:
     """While something that the spec names is missing: what was seen, and a rollout that stands still."""
     cr = o.cr
-    observed = deployment(o, Choice())
+    observed = deployment(o, choice)
     serving = observed.revision.serving if observed.revision else None
     wanted = cr.status.revision.wanted if cr.status.revision else None
     kept = {"revision": RevisionStatus(serving=serving, wanted=wanted), "rollout": cr.status.rollout}
@@ -219,7 +219,8 @@ def _busy(o: Observed, choice: Choice, why: Condition | None) -> list[Condition]
         return [stalled(Reason.ROLLED_BACK, given_up_text(o))]
     if choice.closed:
         return [stalled(Reason.STRATEGY_UNSUITABLE, choice.closed)]
-    if denied and o.cr.spec.rollout.on_insufficient_capacity is WithoutRoom.FAIL:
+    fails = o.cr.spec.rollout.on_insufficient_capacity is WithoutRoom.FAIL
+    if denied and fails and not choice.only_leaves_node:
         return [stalled(denied.reason, f"{choice.short}; rollout.onInsufficientCapacity is Fail")]
     if o.late:
         return [stalled(Reason.PROGRESS_DEADLINE_EXCEEDED, late_text(o))]

@@ -60,7 +60,8 @@ def rollout(o: Observed, choice: Choice) -> RolloutStatus:
     if choice.closed:
         return told(RolloutState.FAILED, choice.closed)
     if choice.denied:
-        fails = o.cr.spec.rollout.on_insufficient_capacity is WithoutRoom.FAIL
+        gives_up = o.cr.spec.rollout.on_insufficient_capacity is WithoutRoom.FAIL
+        fails = gives_up and not choice.only_leaves_node
         return told(RolloutState.FAILED if fails else RolloutState.WAITING, choice.short)
     why = o.marks.why if o.marks else ""
     if (o.current and not o.leaving) or (o.proven and not o.moving):

@@ -26,7 +26,7 @@ class Room:
         fits = demand.replicas <= self.room
         return Verdict(fits, "cluster", feasible_replicas=self.shown, failed=self.failed)
 
-    def asks_only(self, demands: Sequence[Demand]) -> None:
+    def asks_only(self, _: str, demands: Sequence[Demand]) -> None:
         self.kept = [demand.replicas for demand in demands]
 
 

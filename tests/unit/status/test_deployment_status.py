@@ -423,19 +423,21 @@ def test_while_something_is_missing_what_runs_is_still_observed() -> None:
     step = next_step(Observed(cr, seen, after(9)), Choice(), DEFAULTS).without_rollout()
     assert "RayService" not in [m["kind"] for m in step.manifests]
     assert all(MANIFEST_ANNOTATION in m["metadata"]["annotations"] for m in step.manifests)
-    told = status.waiting(Observed(cr, seen, after(9)), Reason.DEPENDENCY_MISSING, "Secret s does not exist")
+    told = status.waiting(
+        Observed(cr, seen, after(9)), Choice(), Reason.DEPENDENCY_MISSING, "Secret s does not exist"
+    )
     found = words(told)
     assert found["Ready"] == "False/DependencyMissing"
     assert found["Reconciling"] == "True/DependencyMissing"
     assert found["ApplicationHealthy"] == "False/ApplicationStarting"
     assert told.rollout == up.rollout
     later = Observed(with_status(cr, told), seen, after(60))
-    again = status.waiting(later, Reason.DEPENDENCY_MISSING, "Secret s does not exist")
+    again = status.waiting(later, Choice(), Reason.DEPENDENCY_MISSING, "Secret s does not exist")
     assert DeploymentStatus.model_validate(again.as_json()) == DeploymentStatus.model_validate(told.as_json())
 
 
 def test_nobody_claims_room_before_the_gate_was_asked() -> None:
-    told = status.waiting(observed(OLD), Reason.DEPENDENCY_MISSING, "Secret s does not exist")
+    told = status.waiting(observed(OLD), Choice(), Reason.DEPENDENCY_MISSING, "Secret s does not exist")
     assert words(told)["CapacityAvailable"] == "Unknown/Pending"
 
 
