@@ -83,11 +83,11 @@ async def _pass(key: Key, cr: Deployment, do: Deps) -> Outcome:
     after = await _apply(o, step, do)
     reserved = do.gate.reserved(cr.metadata.uid, after.seen.pods)
     told = status.still_refused(after) if o.refused_for_good else status.deployment(after, choice, reserved)
-    moves = any(m["kind"] == "Service" for m in step.manifests)
-    if not moves:  # who answers there is told by the next pass, in a moment
+    made = {m["kind"] for m in step.manifests}
+    if "Service" not in made:  # who answers there is told by the next pass, in a moment
         await write_status(cr, told, do)
     return Outcome(
-        look_again_s=SPREADING_TICK_S if moves else _tick(after, choice, told),
+        look_again_s=_tick(after, choice, made, told),
         events=tuple(
             Event("Warning" if e.warning else "Normal", e.reason, e.message, key)
             for e in rollout.events(o, choice, step)
@@ -97,8 +97,9 @@ async def _pass(key: Key, cr: Deployment, do: Deps) -> Outcome:
     )
 
 
-def _tick(o: Observed, choice: Choice, told: DeploymentStatus) -> float:
-    if o.answers and plan.spreading(o):
+def _tick(o: Observed, choice: Choice, made: set[str], told: DeploymentStatus) -> float:
+    """`made`: kinds of what was written. Who serves, and that a version works, decide on what comes next."""
+    if made & {"Service", "ControllerRevision"} or (o.answers and plan.spreading(o)):
         return SPREADING_TICK_S
     if o.superfluous or o.goes_first or o.moving:
         return STARTING_TICK_S
