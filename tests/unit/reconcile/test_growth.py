@@ -1,11 +1,13 @@
 """How many pods are granted when each is of use by itself."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
 
 from raydock.capacity.demand import Demand, Owner
 from raydock.capacity.verdict import Verdict
+from raydock.reconcile.gate import Gate
 from raydock.reconcile.growth import as_many_as_fit
 
 OWNER = Owner("Deployment", "demo", "iris", "iris-uid")
@@ -44,7 +46,8 @@ class Room:
     ],
 )
 async def test_as_many_as_fit(room: Room, granted: int, asked: list[int]) -> None:
-    got = await as_many_as_fit(5, lambda n: Demand(OWNER, (), "scale", replicas=n), room)  # type: ignore[arg-type]
+    gate = cast(Gate, room)
+    got = await as_many_as_fit(5, lambda n: Demand(OWNER, (), "scale", replicas=n), gate)
     assert (got.granted, room.asked, room.kept) == (granted, asked, asked)
     assert got.verdict.allowed == (granted == 5)
     assert len(got.counted) == len(asked)
