@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from raydock.api.base import ROTATE_ANNOTATION
+from raydock.api.base import PAUSED_ANNOTATION, ROTATE_ANNOTATION
 from raydock.kube.client import Kube
 from raydock.plan.access import HELD_ANNOTATION
 from raydock.wire.access import REFUSE_HEADER
@@ -132,6 +132,22 @@ async def test_a_deployment_that_breaks_keeps_its_share(
     hosts.active["v2"].status = "unhealthy"
     # Nothing reports it but the steady tick, so something else wakes it here.
     await kube.annotate("Deployment", namespace, "v2", {"example.com/look": "now"})
+    await until(kube, KIND, namespace, "iris", "False", "DeploymentNotReady")
+    await operator.settled()
+    assert (await kube.get("HTTPRoute", namespace, "iris"))["spec"] == route["spec"]
+
+
+async def test_a_lost_status_takes_no_share_away(
+    kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    """As after a restore. A paused Deployment's status stays lost for as long as we look."""
+    await serving(kube, kuberay, hosts, operator, namespace, "v1", "v2")
+    await ready(kube, kuberay, namespace, {"v1": 90, "v2": 10})
+    route = await kube.get("HTTPRoute", namespace, "iris")
+    for name in ("v1", "v2"):
+        await kube.annotate("Deployment", namespace, name, {PAUSED_ANNOTATION: "true"})
+        cr = await until(kube, "Deployment", namespace, name, "True", "Paused", of="Paused")
+        await kuberay.status("Deployment", name, dict.fromkeys(cr["status"]))
     await until(kube, KIND, namespace, "iris", "False", "DeploymentNotReady")
     await operator.settled()
     assert (await kube.get("HTTPRoute", namespace, "iris"))["spec"] == route["spec"]

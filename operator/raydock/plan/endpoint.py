@@ -165,9 +165,9 @@ def _rule(cr: InferenceEndpoint, split: Mapping[str, int], backends: Mapping[str
     if shares:
         modifier["remove"] = [REFUSE_HEADER]
     else:
-        # All weights 0 would be a bare 500 of the gateway: a healthy pod answers 503 with a clear body.
-        healthy = sorted(name for name, b in backends.items() if b.healthy)
-        shares = {healthy[0]: 1} if healthy else {}
+        # All weights 0 would be a bare 500 of the gateway: a pod answers 503 with a clear body.
+        there = sorted((not b.healthy, name) for name, b in backends.items() if b.service)
+        shares = {there[0][1]: 1} if there else {}
         headers.append({"name": REFUSE_HEADER, "value": "NoTraffic"})
     return {
         "matches": [{"path": {"type": "PathPrefix", "value": path_prefix(cr)}}],

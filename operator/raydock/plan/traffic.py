@@ -9,7 +9,9 @@ from raydock.api.base import GROUP
 from raydock.api.conditions import ConditionType, is_true
 from raydock.api.deployment import Deployment
 from raydock.api.endpoint import InferenceEndpoint
+from raydock.facts.rayservice import RayService
 from raydock.plan.scale import stopped
+from raydock.plan.service import name_of
 
 TRAFFIC_ANNOTATION: Final = f"{GROUP}/traffic"
 """On the HTTPRoute: the split in force as JSON, `{deployment: percent}`. Status is no memory."""
@@ -24,14 +26,18 @@ class Backend:
     healthy: bool
 
 
-def backend(cr: Deployment | None) -> Backend:
-    """What the Deployment's status claims; nothing when it isn't there, stopped or being deleted."""
+def backend(cr: Deployment | None, child: RayService | None) -> Backend:
+    """Nothing when the Deployment isn't there, stopped or being deleted.
+
+    Where it answers is read from its RayService: a status that was lost, as a restore loses it, must take no
+    share away. A health that nobody tells just now only keeps a new split from coming into force.
+    """
     if cr is None or stopped(cr.spec) or cr.metadata.deletion_timestamp:
         return Backend("", False)
-    service = cr.status.service.name if cr.status.service else ""
-    return Backend(
-        service, bool(service) and is_true(cr.status.conditions, ConditionType.APPLICATION_HEALTHY)
-    )
+    if child is None or not child.active.name:
+        return Backend("", False)
+    healthy = is_true(cr.status.conditions, ConditionType.APPLICATION_HEALTHY)
+    return Backend(name_of(cr.metadata.name), healthy)
 
 
 def wanted(cr: InferenceEndpoint) -> dict[str, int]:

@@ -63,7 +63,9 @@ async def reconcile(key: Key, do: Deps) -> Outcome:
 def _callers(cr: Deployment, do: Deps) -> tuple[Key, ...]:
     """Endpoints that this pass has news for: the store holds the status already, so no watch wakes them."""
     now = do.store.get(cr.kind, cr.metadata.namespace, cr.metadata.name)
-    if now is None or traffic.backend(Deployment.parse(now)) == traffic.backend(cr):
+    obj = do.store.get("RayService", cr.metadata.namespace, cr.metadata.name)
+    child = ray_service(obj) if obj else None
+    if now is None or traffic.backend(Deployment.parse(now), child) == traffic.backend(cr, child):
         return ()
     return tuple(routed_to(now, do.store))
 

@@ -10,6 +10,7 @@ from raydock.api.endpoint import AuthMode, InferenceEndpoint
 from raydock.errors import Unfinished
 from raydock.facts.gateway import Gateway, gateway
 from raydock.facts.meta import meta
+from raydock.facts.rayservice import RayService, ray_service
 from raydock.facts.route import http_route
 from raydock.plan import access, traffic
 from raydock.plan import endpoint as plan
@@ -45,7 +46,7 @@ async def _pass(key: Key, cr: InferenceEndpoint, do: Deps) -> Outcome:
     live = await child("HTTPRoute", cr.metadata, cr.metadata.name, do)
     before = traffic.remembered(meta(live).annotations.get(traffic.TRAFFIC_ANNOTATION) if live else None)
     deployments = _deployments(cr, before, do)
-    backends = {name: traffic.backend(found) for name, found in deployments.items()}
+    backends = {name: traffic.backend(found, _serves(cr, name, do)) for name, found in deployments.items()}
     split = traffic.in_force(cr, before, backends)
     known = await keys.current(cr, do) if cr.spec.auth.mode is AuthMode.KEY else None
     late = _not_held(cr, known, backends, do)
@@ -80,6 +81,11 @@ def _deployments(cr: InferenceEndpoint, before: Mapping[str, int], do: Deps) -> 
         obj = do.store.get("Deployment", cr.metadata.namespace, name)
         found[name] = Deployment.parse(obj) if obj else None
     return found
+
+
+def _serves(cr: InferenceEndpoint, deployment: str, do: Deps) -> RayService | None:
+    obj = do.store.get("RayService", cr.metadata.namespace, deployment)
+    return ray_service(obj) if obj else None
 
 
 def _not_held(

@@ -11,7 +11,7 @@ from raydock.plan import endpoint as plan
 from raydock.plan import traffic
 from raydock.plan.defaults import Defaults, GatewayRef
 from raydock.plan.traffic import Backend
-from tests.unit.plan.given import DEFAULTS, NOW, dep, endpoint, meta, route, with_status
+from tests.unit.plan.given import DEFAULTS, NOW, child, dep, endpoint, meta, route, with_status
 
 UP, DOWN, NONE = Backend("svc", True), Backend("svc", False), Backend("", False)
 SPLIT = [{"deployment": "a", "percent": 90}, {"deployment": "b", "percent": 10}]
@@ -41,9 +41,8 @@ def test_a_split_that_is_none_is_no_memory(text: str | None) -> None:
     assert traffic.remembered(traffic.memory({"b": 10, "a": 90})) == {"a": 90, "b": 10}
 
 
-def test_a_backend_is_what_the_deployment_claims() -> None:
+def test_a_backend_is_where_its_ray_service_runs_and_as_healthy_as_it_claims() -> None:
     said = {
-        "service": {"name": "iris-serve", "port": 8000},
         "conditions": [
             {
                 "type": "ApplicationHealthy",
@@ -56,10 +55,14 @@ def test_a_backend_is_what_the_deployment_claims() -> None:
         ],
     }
     up = with_status(dep(), DeploymentStatus.model_validate(said))
-    assert traffic.backend(up) == Backend("iris-serve", True)
-    assert traffic.backend(None) == NONE
-    assert traffic.backend(with_status(dep(suspend=True), up.status)) == NONE
-    assert traffic.backend(with_status(dep(), DeploymentStatus(conditions=up.status.conditions))) == NONE
+    runs, starts = child(up, active="iris-a"), child(up, pending="iris-a")
+    assert traffic.backend(up, runs) == Backend("iris-serve", True)
+    assert traffic.backend(None, runs) == NONE
+    assert traffic.backend(with_status(dep(suspend=True), up.status), runs) == NONE
+    assert traffic.backend(up, starts) == NONE
+    assert traffic.backend(up, None) == NONE
+    lost = with_status(dep(), DeploymentStatus())
+    assert traffic.backend(lost, runs) == Backend("iris-serve", False)
 
 
 def gate(*listeners: dict[str, Any], addresses: tuple[str, ...] = ("10.0.0.1",)) -> Any:

@@ -161,9 +161,9 @@ def test_no_replica_is_no_pod() -> None:
     assert (step.remove_child, step.manifests) == (True, ())
     ready: dict[str, Any] = {"type": "ApplicationHealthy", "status": "True", "reason": "x", "message": ""}
     ready |= {"observedGeneration": 1, "lastTransitionTime": "2026-05-04T10:00:00Z"}
-    told = DeploymentStatus.model_validate({"service": {"name": "s", "port": 8000}, "conditions": [ready]})
-    assert backend(dep(status=told)).healthy
-    assert not backend(dep(replicas=0, status=told)).healthy, "whatever its status still says"
+    told = DeploymentStatus.model_validate({"conditions": [ready]})
+    assert backend(dep(status=told), o.seen.child).healthy
+    assert not backend(dep(replicas=0, status=told), o.seen.child).healthy, "whatever its status still says"
 
 
 def test_the_way_back_is_to_the_numbers_that_are_wanted_now() -> None:

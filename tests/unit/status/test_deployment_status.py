@@ -351,7 +351,7 @@ def test_asleep_the_last_proof_stands() -> None:
     assert (told.replicas, told.ready_replicas) == (0, 0)
     assert told.revision is not None
     assert told.revision.serving == told.revision.wanted == rev(ZERO)
-    asked = backend(with_status(ZERO, told))
+    asked = backend(with_status(ZERO, told), serving(ZERO).child)
     assert (asked.healthy, asked.service) == (True, "iris-serve"), "requests are to come, and are held"
 
 
