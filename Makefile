@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo test unit integration e2e lint lock venv helm crds chart changelog bench \
-	node-up node-down node-status images kubeconfig env kind-up kind-down
+	node-up node-down node-status images test-images kubeconfig env kind-up kind-down
 
 CACHE := $(or $(RAYDOCK_CACHE),$(HOME)/.cache/raydock)
 NODE := python3 -m hack.node
@@ -14,7 +14,7 @@ help: ## list the targets
 demo: ## a Kubernetes, raydock, a model behind a URL and a batch job: all real, from a bare machine
 	@hack/demo.sh
 
-test: unit integration e2e ## every test
+test: unit integration e2e ## every test (ARGS: more for pytest)
 
 unit: venv helm ## tests without a cluster (ARGS: more for pytest)
 	@$(PYTEST) tests/unit tests/golden tests/house $(ARGS)
@@ -53,6 +53,9 @@ node-down: ## end the embedded node (ARGS: --clean forgets objects and volumes, 
 
 node-status: ## is it up, what runs in it
 	@$(NODE) status
+
+test-images: ## an S3 server into the node, for tests; print its name
+	@$(NODE) test-images
 
 images: ## build the images of the working tree into the node; print their names
 	@$(NODE) images

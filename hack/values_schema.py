@@ -21,7 +21,7 @@ from raydock.runtime.settings import Settings
 MARK: Final = "# @schema "
 FILLED_IN: Final = frozenset(
     {"gateway", "gatewayAddress", "reportUrl", "httpHost", "httpPort", "leaseName", "leaseNamespace"}
-    | {"identity", "kubeconfig"}
+    | {"operatorNamespace", "identity", "kubeconfig"}
 )
 """Settings that the chart knows by itself: from `gateway.*`, its Service and its pods."""
 TYPES: Final = {"str": "string", "int": "integer", "bool": "boolean", "float": "number", "null": "null"}

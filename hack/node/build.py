@@ -52,6 +52,9 @@ ADDONS = (
     Binary("helm", "gateway", "helm.sh/helm/v3/cmd/helm"),
 )
 
+TESTS = (Binary("versitygw", "objects", "github.com/versity/versitygw/cmd/versitygw"),)
+"""What only tests need."""
+
 
 def ensure(binaries: Sequence[Binary], progress: Progress) -> None:
     """Builds those of `binaries` that are missing or old. Each ends in one rename: safe to interrupt."""

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hack.node import build, control_plane, images, kind, launch, lifecycle, venv
+from hack.node import build, containers, control_plane, images, kind, launch, lifecycle, venv
 from hack.node.failure import NodeError
 from hack.node.layout import BIN, Layout, layout
 from hack.node.leftovers import leftovers
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     lock = add("lock", _lock, "resolve the lock files again; --upgrade and the like go to uv")
     lock.add_argument("more", nargs=argparse.REMAINDER)
     add("images", _images, "build raydock's images into the node; print their names")
+    add("test-images", _test_images, "bring what only tests need into the node; print its names")
     add("status", _status, "is it up, what runs, how much memory; exit status 1 when it is not ready")
     add("leftovers", _leftovers, "list what the node has on the host; exit status 1 when there is any")
     add("kubeconfig", _kubeconfig, "print the path of the admin's kubeconfig")
@@ -79,7 +80,7 @@ def _down(node: Layout, args: argparse.Namespace) -> int:
 
 
 def _build(_: Layout, args: argparse.Namespace) -> int:
-    binaries = [*build.NODE, *build.ADDONS]
+    binaries = [*build.NODE, *build.ADDONS, *build.TESTS]
     unknown = set(args.names) - {binary.name for binary in binaries}
     if unknown:
         raise NodeError("build", f"no binary {', '.join(sorted(unknown))}")
@@ -105,6 +106,13 @@ def _kind_addons(_: Layout, __: argparse.Namespace) -> int:
 def _images(node: Layout, _: argparse.Namespace) -> int:
     for variable, name in images.ensure(node).items():
         sys.stdout.write(f"{variable}={name}\n")
+    return 0
+
+
+def _test_images(node: Layout, _: argparse.Namespace) -> int:
+    build.ensure(build.TESTS, Progress())
+    containers.ensure(node, containers.test_images())
+    sys.stdout.write(f"OBJECTS_IMAGE={containers.OBJECTS}\n")
     return 0
 
 

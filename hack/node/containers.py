@@ -26,6 +26,8 @@ KUBERAY = "localhost/kuberay-operator:" + module_version(
 GATEWAY = "localhost/envoy-gateway:" + module_version("gateway", "github.com/envoyproxy/gateway")
 ENVOY = "localhost/envoy:v" + pypi_version("envoy")
 
+OBJECTS = "localhost/versitygw:" + module_version("objects", "github.com/versity/versitygw")
+
 NOBODY = "65532"
 """The user of an image whose program needs no rights: numeric, as `runAsNonRoot` demands."""
 
@@ -46,6 +48,11 @@ def addon_images() -> tuple[Image, ...]:
         _program(GATEWAY, "envoy-gateway"),
         _envoy(),
     )
+
+
+def test_images() -> tuple[Image, ...]:
+    """What only tests need."""
+    return (_program(OBJECTS, "versitygw"),)
 
 
 def answers(node: Layout) -> bool:
