@@ -16,7 +16,7 @@ request='[{"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_
   {"sepal_length": 6.3, "sepal_width": 3.3, "petal_length": 6.0, "petal_width": 2.5}]'
 wanted='setosa virginica'
 rows=1000000
-current='' watching='' url='' answer='' batch='' times=()
+current='' watching='' url='' answer='' batch='' used='' times=()
 
 demo() { kubectl --namespace demo "$@"; }
 
@@ -62,6 +62,7 @@ train() {
   kubectl apply -f "$quickstart/00-volume.yaml"
   if [[ $(demo get job iris-train --ignore-not-found -o jsonpath='{.status.succeeded}') == 1 ]]; then
     echo "job.batch/iris-train was done before"
+    used=1
     return
   fi
   demo delete job iris-train --ignore-not-found # a Job's image cannot change
@@ -130,8 +131,8 @@ MANIFEST
 }
 
 predict() {
-  if [[ -n $(demo get batchjobs.raydock.io iris --ignore-not-found -o name) ]]; then
-    demo delete batchjobs.raydock.io iris # a finished job never runs again, and refuses an output that is full
+  if [[ -n $used ]]; then # a finished job never runs again, and a new one refuses an output that is full
+    demo delete batchjobs.raydock.io iris --ignore-not-found
     in_volume sweep <<<'import shutil; shutil.rmtree("/volume/predictions", ignore_errors=True)'
   fi
   kubectl apply -f "$quickstart/batchjob.yaml"
