@@ -106,14 +106,36 @@ class Reason(StrEnum):
     GATEWAY_MISSING = "GatewayMissing", "The Gateway that should carry the routes does not exist."
     DEPLOYMENTS_READY = "DeploymentsReady", "Each Deployment with traffic is healthy."
     DEPLOYMENT_NOT_READY = "DeploymentNotReady", "A Deployment with traffic is not healthy."
+    ROUTE_MODE_CONFLICT = (
+        "RouteModeConflict",
+        "One Deployment answers predictions and another lends out its paths: write the same form of routes.",
+    )
     TRAFFIC_PENDING = (
         "TrafficPending",
         "The split in force is not the spec's yet: a Deployment is not healthy.",
     )
+    PROGRESSING = (
+        "Progressing",
+        "Traffic moves step by step, as spec.progression asks; the message says how the newcomer does.",
+    )
+    PROGRESSION_FAILED = (
+        "ProgressionFailed",
+        "The newcomer did badly and its traffic was taken back; tried again once it or the spec changes.",
+    )
+    PROGRESSION_UNCLEAR = (
+        "ProgressionUnclear",
+        "Two Deployments would get more at once, so nobody could tell whose fault an error is.",
+    )
+    PROMOTED = "Promoted", "The newcomer did well in each step; the split of the spec is in force."
     NO_TRAFFIC = "NoTraffic", "Every share is 0: requests are refused with 503."
     KEYS_KNOWN = "KeysKnown", "The serving pods hold the hashes of the current keys."
+    PODS_NOT_ANNOTATED = (
+        "PodsNotAnnotated",
+        "The operator may not annotate pods, so the kubelet brings them new keys when it looks by itself.",
+    )
     KEYS_PENDING = "KeysPending", "New keys were not yet reported by all serving pods."
     AUTH_OFF = "AuthOff", "auth.mode is None: requests are not authenticated."
+    ASYNC_TAKEN = "AsyncTaken", "The endpoint takes asynchronous requests (spec.asyncInference)."
     KEY_ROTATED = "KeyRotated", "A key was replaced; the other one goes on working."
     ROTATION_REFUSED = (
         "RotationRefused",

@@ -25,6 +25,7 @@ class ConditionType(StrEnum):
     ROUTE_ACCEPTED = "RouteAccepted"
     DEPLOYMENTS_READY = "DeploymentsReady"
     AUTH_READY = "AuthReady"
+    ASYNC_READY = "AsyncReady"
 
     COMPLETE = "Complete"
     FAILED = "Failed"

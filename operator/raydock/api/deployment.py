@@ -22,7 +22,7 @@ from raydock.api.base import (
 )
 from raydock.api.capacity import Capacity
 from raydock.api.conditions import Conditions
-from raydock.api.rule import Matches, Rule, Stored
+from raydock.api.rule import UNIQUE, Matches, Rule, Stored
 from raydock.api.workload import Pods, Program, Server
 
 RoutePath = Annotated[
@@ -74,15 +74,36 @@ class Limits(Spec):
     """Requests that wait for a replica; more are refused with 429 and Retry-After. Default 64."""
     request_timeout_seconds: Annotated[int, Ge(1), Le(3600)] = 60
     """Seconds until a request that has no answer gets 504. Default 60."""
+    queue_wait_seconds: Annotated[int, Ge(1), Le(3600)] | None = None
+    """Seconds that a request waits for a replica before it gets 429. Default: `requestTimeoutSeconds`."""
+    stream_timeout_seconds: Annotated[int, Ge(1), Le(3600)] = 480
+    """Seconds that an answer may take after its first byte; then it is cut off. Default 480."""
     body_bytes: Annotated[int, Ge(1), Le(2**30)] = 6_291_456
     """Bytes of a request's body; a longer one gets 413. Default 6291456 (6 MiB)."""
 
 
 class Routes(Spec):
-    """Which path of the application answers behind an endpoint's URL."""
+    """Which paths of the application answer behind an endpoint's URL."""
 
-    predict: RoutePath = "/"
-    """Path of the application that answers predictions. Default `/`."""
+    predict: RoutePath | None = None
+    """Path of the application that answers predictions. Default `/`, without `invoke`."""
+    invoke: Literal["/*"] | None = None
+    """`/*`: every path of the application but its root, as `/invoke/ANY`, in every method. Default: none."""
+    exclude: Annotated[tuple[RoutePath, ...], MaxLen(16), UNIQUE] = ()
+    """With `invoke`: paths that are not to be reached, with all below them. Default: none."""
+
+    rules: ClassVar = (
+        Rule(
+            "!(has(self.predict) && has(self.invoke))",
+            "write routes.predict or routes.invoke, not both: an endpoint's URL leads to one path or to all",
+            ".invoke",
+        ),
+        Rule(
+            "!has(self.exclude) || has(self.invoke)",
+            "routes.exclude takes paths from routes.invoke: write invoke too, or leave it out",
+            ".exclude",
+        ),
+    )
 
 
 class Health(Spec):
