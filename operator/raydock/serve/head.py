@@ -13,13 +13,17 @@ _ENDPOINT: Final = access.ENDPOINT_HEADER.encode()
 _TIMEOUT: Final = access.TIMEOUT_HEADER.encode()
 _REFUSE: Final = access.REFUSE_HEADER.encode()
 _DEPLOYMENT: Final = access.DEPLOYMENT_HEADER.encode()
+_FORMAT: Final = access.FORMAT_HEADER.encode()
+_ASYNC: Final = access.ASYNC_HEADER.encode()
 _REQUEST_ID: Final = access.REQUEST_ID_HEADER.encode()
 _LENGTH: Final = b"content-length"
 _ENCODING: Final = b"transfer-encoding"
 _AUTHORIZATION: Final = b"authorization"
 _API_KEY: Final = b"api-key"
 _BEARER: Final = b"bearer "
-_SINGLE: Final = frozenset((_ENDPOINT, _TIMEOUT, _REFUSE, _DEPLOYMENT, _REQUEST_ID, _LENGTH, _ENCODING))
+_SINGLE: Final = frozenset(
+    (_ENDPOINT, _TIMEOUT, _REFUSE, _DEPLOYMENT, _FORMAT, _ASYNC, _REQUEST_ID, _LENGTH, _ENCODING)
+)
 _FIGURE: Final = re.compile(rb"[0-9]{1,9}")
 REQUEST_ID_MAX: Final = 128
 """Characters of a caller's request id that are repeated in a body and in the log."""
@@ -52,9 +56,29 @@ class Head:
         return self._headers.get(_DEPLOYMENT)
 
     @property
+    def format(self) -> str | None:
+        """The vendor's form that it has; None: the native one."""
+        found = self._headers.get(_FORMAT)
+        return None if found is None else found.decode("latin-1")
+
+    def direct(self, deployment: bytes) -> None:
+        """Only this Deployment may answer. Raises Refused where another one was named too."""
+        if self._headers.setdefault(_DEPLOYMENT, deployment) != deployment:
+            raise Refused(Code.BAD_REQUEST, "two headers name different deployments: name one")
+
+    def rename(self, request_id: bytes) -> None:
+        """The caller has a name for this request."""
+        self._headers[_REQUEST_ID] = request_id
+
+    @property
     def is_refused(self) -> bool:
         """Whether the route says that nothing is to be accepted: all its traffic is 0."""
         return _REFUSE in self._headers
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the route says that requests are kept here, and answered later."""
+        return _ASYNC in self._headers
 
     @property
     def request_id(self) -> str:
@@ -79,6 +103,11 @@ class Head:
             raise Refused(Code.BAD_REQUEST, f"{access.TIMEOUT_HEADER}: want whole seconds from 1")
         return min(seconds, at_most)
 
+    def pass_on(self, scope: Scope, left_s: float) -> None:
+        """Tell the app how long its caller will wait from now on."""
+        kept = [item for item in scope["headers"] if item[0] != _TIMEOUT]
+        scope["headers"] = [*kept, (_TIMEOUT, b"%.3f" % left_s)]
+
 
 def credential(name: bytes, value: bytes) -> bytes | None:
     """The key in this header, if it carries one."""
@@ -89,6 +118,10 @@ def credential(name: bytes, value: bytes) -> bytes | None:
     return None
 
 
-def without_credentials(scope: Scope) -> None:
-    """Take the keys out of the request, so that the app never sees them."""
-    scope["headers"] = [item for item in scope["headers"] if credential(item[0], item[1]) is None]
+def without_credentials(scope: Scope, also: frozenset[bytes] = frozenset()) -> None:
+    """Take the keys out of the request, so that the app never sees them. `also`: more headers with keys."""
+    scope["headers"] = [
+        (name, value)
+        for name, value in scope["headers"]
+        if name not in also and credential(name, value) is None
+    ]

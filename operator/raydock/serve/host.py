@@ -28,12 +28,14 @@ from raydock.models.entry import LoadFailed, cut_traceback, load_attribute
 from raydock.models.prepare import prepare
 from raydock.reasons import Reason
 from raydock.serve import graph
+from raydock.serve.asynchronous.service import Asynchronous
 from raydock.serve.auth import AccessFile
-from raydock.serve.front import Front, Target, answers
+from raydock.serve.front import Front
 from raydock.serve.lifespan import Lifespan, StartFailed
 from raydock.serve.load import Loaded, build_app, is_builder, load
 from raydock.serve.metrics import Requests
 from raydock.serve.report import Report
+from raydock.serve.target import Target, answers
 from raydock.wire import failure, paths
 from raydock.wire.host import INGRESS, READY_PATH, HostArgs, HostConfig
 from raydock.wire.record import from_json, to_json
@@ -71,8 +73,11 @@ class Host:
         self._args = from_json(HostArgs, args)
         self._ingress = ingress_args, ingress_kwargs
         console.install(self._args.deployment, serve.get_replica_context().replica_id.unique_id)
-        access = AccessFile(Path(self._args.access_file or paths.ACCESS_FILE))
-        self._front = Front(self._args.deployment, access, Requests(self._args.deployment).add)
+        self._access = AccessFile(Path(self._args.access_file or paths.ACCESS_FILE))
+        self._fresh: asyncio.Task[None] | None = None
+        self._later: asyncio.Task[None] | None = None
+        count = Requests(self._args.deployment).add
+        self._front = Front(self._args.deployment, self._access, count, self._args.namespace)
         self._config = HostConfig(revision="")
         self._loaded: Loaded | None = None
         self._lifespan: Lifespan | None = None
@@ -101,6 +106,15 @@ class Host:
         self._config = config
         self._front.apply(config)
 
+    async def work(self, endpoint: str, of: str, number: int) -> None:
+        """Work on an asynchronous request: called by a replica that found it."""
+        if self._front.asynchronous is not None:
+            await self._front.asynchronous.take(endpoint, of, number)
+
+    async def stay(self, seconds: float) -> None:
+        """Do nothing: while this is asked, the autoscaler sees a request."""
+        await asyncio.sleep(seconds)  # noqa: TID251 - that is all
+
     async def check_health(self) -> None:
         """Serve replaces a replica whose health check raises: only the user's object can say so."""
         if self._loaded is None or isinstance(self._loaded.owner, ModuleType):
@@ -111,6 +125,11 @@ class Host:
 
     async def __del__(self) -> None:
         # Serve awaits this when the replica has drained; nothing else tells the app that it ends.
+        for task in (self._fresh, self._later):
+            if task is not None:
+                task.cancel()
+        if self._front.asynchronous is not None:
+            await self._front.asynchronous.stop()
         if self._report is not None:
             await self._report.stop()
         if self._lifespan is not None:
@@ -136,10 +155,26 @@ class Host:
             raise LoadFailed(Reason.MODEL_LOAD_FAILED, said) from exc
         target = Target(loaded.app, self._lifespan.state)
         await _healthy(target, config.health_path, args.startup_timeout_s)
+        self._fresh = asyncio.create_task(self._access.keep_fresh())  # noqa: TID251 - outlives this call
         self._front.open(target)
+        self._work_later()
         if args.report_port is not None:
             self._report = Report(self._front, args.report_port)
         return loaded
+
+    def _work_later(self) -> None:
+        """Take asynchronous requests, and work on them."""
+        found = Asynchronous(
+            self._access,
+            self._args.deployment,
+            owner=serve.get_replica_context().replica_id.unique_id,
+            cluster=os.environ.get("RAY_CLUSTER_NAME", ""),  # noqa: TID251 - KubeRay says so in each pod
+            slots=lambda: self._config.limits.ongoing_requests,
+            later=self._front.later,
+            serve=_Calls(),
+        )
+        self._front.asynchronous = found
+        self._later = asyncio.create_task(found.run())  # noqa: TID251 - outlives this call
 
     async def _with_params(self, loaded: Loaded, config: HostConfig) -> HostConfig:
         """`config`, less its params and revision if the app does not take the params."""
@@ -152,6 +187,24 @@ class Host:
         _show_params(loaded.app, config.params)
         self._front.message = ""
         return config
+
+
+class _Calls:
+    """Calls of Ray Serve to replicas of the own Deployment, as asynchronous.dispatch.Serve."""
+
+    @property
+    def is_first(self) -> bool:
+        return serve.get_replica_context().rank.rank == 0
+
+    async def work(self, endpoint: str, of: str, number: int) -> None:
+        await self._handle().work.remote(endpoint, of, number)
+
+    async def stay(self, seconds: float) -> None:
+        await self._handle().stay.remote(seconds)
+
+    def _handle(self) -> Any:
+        # Without _check_exists=False it would ask the controller, and stop the loop meanwhile.
+        return serve.get_deployment_handle(INGRESS, serve.get_replica_context().app_name, _check_exists=False)
 
 
 async def _healthy(target: Target, path: str, limit_s: int) -> None:

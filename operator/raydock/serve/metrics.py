@@ -31,10 +31,11 @@ class Requests:
         """By endpoint, how many took as long as each bucket holds, since Ray was told."""
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, endpoint: str, status: int, seconds: float) -> None:
+    def add(self, endpoint: str, status: int, seconds: float | None) -> None:
         """A serve.exchange.Count. As many series come to be as there are endpoints and statuses."""
         self._answers[endpoint, status] += 1
-        self._took.setdefault(endpoint, [0] * len(BOUNDS))[bisect_left(BOUNDS, seconds)] += 1
+        if seconds is not None:
+            self._took.setdefault(endpoint, [0] * len(BOUNDS))[bisect_left(BOUNDS, seconds)] += 1
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(HAND_OVER_S, self._hand_over)
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
 ENDPOINT_HEADER: Final = "raydock-endpoint"
@@ -13,7 +14,49 @@ REFUSE_HEADER: Final = "raydock-refuse"
 """Set by the route where all traffic is 0: the pod answers 503 with this code."""
 DEPLOYMENT_HEADER: Final = "raydock-deployment"
 """On a request: the wanted Deployment, past the split. On each answer: the one that answered."""
+FORMAT_HEADER: Final = "raydock-format"
+"""Set by the route: a Format that the request has; it is removed where there is none."""
+RESOURCE_HEADER: Final = "raydock-resource"
+"""Set by the route of Vertex AI: what `GET` of the endpoint tells, as JSON: created, split, deployments."""
+ASYNC_HEADER: Final = "raydock-async"
+"""Set by the route of SageMaker where `asyncInference` is asked for: the pods may not know of it yet."""
 REQUEST_ID_HEADER: Final = "x-request-id"
+
+
+class Format(StrEnum):
+    """Forms of requests that an endpoint understands beside its own."""
+
+    SAGEMAKER = "SageMaker"
+    VERTEX = "VertexAI"
+    AZUREML = "AzureML"
+
+
+@dataclass(frozen=True)
+class JwtAccess:
+    """Which tokens open an endpoint."""
+
+    issuer: str
+    audiences: tuple[str, ...]
+    """At least one of them stands in the token."""
+    jwks: str | None = None
+    """The public keys as a JWKS document; None: they are at `jwks_uri`."""
+    jwks_uri: str | None = None
+
+
+@dataclass(frozen=True)
+class AsyncAccess:
+    """Where an endpoint keeps its asynchronous requests, and who works on them."""
+
+    output_uri: str
+    failure_uri: str
+    max_concurrent: int
+    """Of one replica at a time."""
+    deployments: tuple[str, ...]
+    """Who works on his own ones; those of anybody else are anybody's."""
+    cluster: str = ""
+    """The Ray cluster that the Service leads to: a version to come, or to go, works on nothing."""
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Variables of the object store's clients."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +64,13 @@ class EndpointAccess:
     """One InferenceEndpoint of the namespace."""
 
     mode: str
-    """`Key` or `None`."""
+    """`Key`, `JWT` or `None`."""
     routes_here: bool
     """Whether it sends requests to this Deployment; the keys of the others are known only to answer 403."""
     key_hashes: tuple[str, ...] = ()
     """`key_hash` of each valid key."""
+    jwt: JwtAccess | None = None
+    asynchronous: AsyncAccess | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A failure's reason as one marked line: all that Ray's own message keeps when the operator was away."""
 
 import json
+import re
 from typing import Final
 
 from raydock.wire.progress import Failure
@@ -18,8 +19,9 @@ def line(failure: Failure) -> str:
 
 def find(text: str) -> Failure | None:
     """The last failure marked in `text`, also where Ray quoted the line inside a JSON or repr string."""
-    # Ray cuts long texts, so the last mark may have lost its end: then an earlier one tells.
-    for rest in reversed(text.split(MARK)[1:]):
+    # Ray cuts long texts: the last mark may have lost its end. A message may hold one. An earlier one tells.
+    for mark in reversed(list(re.finditer(re.escape(MARK), text))):
+        rest = text[mark.end() :]
         for candidate in (rest, _unquoted(rest)):
             end = _object_end(candidate)
             if end:

@@ -11,6 +11,7 @@ INGRESS: Final = "host"
 SERVE_PORT: Final = 8000
 REPORT_PORT: Final = 8001
 """Where a replica that has a pod of its own answers READY_PATH itself: Serve's port is in the head alone."""
+STREAM_TIMEOUT_S: Final = 480
 READY_PATH: Final = "/-/ready"
 """Always answered by the host, without a key: Health as JSON, 200 or 503."""
 
@@ -40,6 +41,10 @@ class Limits:
     queued_requests: int = 64
     request_timeout_s: int = 60
     body_bytes: int = 6_291_456
+    queue_wait_s: int | None = None
+    """None: as long as the request may take."""
+    stream_timeout_s: int | None = None
+    """From the first byte of an answer to its last; None: STREAM_TIMEOUT_S."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,10 @@ class HostConfig:
     limits: Limits = Limits()
     predict_path: str = "/"
     """Path of the app that the endpoint's root leads to."""
+    invoke: bool | None = None
+    """Every path of the app is called instead, as `/invoke/ANY`; None: no."""
+    exclude: tuple[str, ...] | None = None
+    """With `invoke`: paths that are not, with all below them."""
     health_path: str = READY_PATH
     """A path of the app that must answer 2xx; READY_PATH itself means: the app has none."""
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Scope
 
@@ -15,9 +16,12 @@ class Reply:
     body: bytes = b""
     parts: int = 0
 
+    def json(self) -> Any:
+        return json.loads(self.body)
+
     @property
     def code(self) -> str:
-        return str(json.loads(self.body)["error"]["code"])
+        return str(self.json()["error"]["code"])
 
 
 async def call(
@@ -29,6 +33,7 @@ async def call(
     body: bytes | Sequence[bytes] = b"[]",
     then_gone: bool = False,
     scope_out: Scope | None = None,
+    query: str = "",
 ) -> Reply:
     """One request. A `body` in several parts is sent in chunks, without a declared length."""
     parts = [body] if isinstance(body, bytes) else list(body)
@@ -41,7 +46,7 @@ async def call(
         method=method,
         path=path,
         raw_path=path.encode(),
-        query_string=b"",
+        query_string=query.encode(),
         root_path="",
         headers=[
             (k.lower().encode(), v.encode())

@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from raydock.serve.auth import AccessFile
 from raydock.serve.exchange import Count
-from raydock.serve.front import Front, Target
+from raydock.serve.front import Front
+from raydock.serve.target import Target
 from raydock.wire import access as wire
 from raydock.wire.host import Health, HostConfig, Limits
 from raydock.wire.record import dumps, loads
@@ -36,12 +37,14 @@ def access_file(where: Path) -> Path:
     return file
 
 
-def uncounted(endpoint: str, status: int, seconds: float) -> None:
+def uncounted(endpoint: str, status: int, seconds: float | None) -> None:
     """For tests of all but the counting."""
 
 
-def front(where: Path, app: ASGIApp, *, count: Count = uncounted, **config: Any) -> Front:
-    made = Front("iris-v1", AccessFile(access_file(where)), count)
+def front(
+    where: Path, app: ASGIApp, *, count: Count = uncounted, namespace: str = "demo", **config: Any
+) -> Front:
+    made = Front("iris-v1", AccessFile(access_file(where)), count, namespace)
     made.apply(HostConfig(**{"revision": "r1", "predict_path": "/predict", **config}))
     made.open(Target(app, {}))
     return made
@@ -231,9 +234,51 @@ def test_an_answer_begins_within_the_deadline(
 
 def test_a_stream_may_last_longer_than_the_deadline(tmp_path: Path) -> None:
     async def play() -> tuple[bytes, float]:
-        return (await call(front(tmp_path, slow(1, then_stream_s=600)), headers=KEY)).body, now()
+        return (await call(front(tmp_path, slow(1, then_stream_s=400)), headers=KEY)).body, now()
 
-    assert run(play) == (b"ab", 601)
+    assert run(play) == (b"ab", 401)
+
+
+def test_a_stream_that_lasts_too_long_is_cut_off(tmp_path: Path) -> None:
+    async def play() -> tuple[str, int, float]:
+        stack = front(tmp_path, slow(1, then_stream_s=400), limits=Limits(stream_timeout_s=30))
+        try:
+            await call(stack, headers=KEY)
+        except TimeoutError as cut:
+            return type(cut).__name__, stack.gate.ongoing, now()
+        return "whole", stack.gate.ongoing, now()
+
+    assert run(play) == ("TimeoutError", 0, 31)
+
+
+def test_who_waits_too_long_for_a_slot_is_refused(tmp_path: Path) -> None:
+    async def play() -> list[tuple[int, bool, float]]:
+        limits = Limits(ongoing_requests=1, queued_requests=2, queue_wait_s=15)
+        stack = front(tmp_path, slow(10), limits=limits)
+
+        async def one() -> tuple[int, bool, float]:
+            reply = await call(stack, headers=KEY)
+            return reply.status, "retry-after" in reply.headers, now()
+
+        return list(await asyncio.gather(one(), one(), one()))
+
+    assert run(play) == [(200, False, 10), (200, False, 20), (429, True, 15)]
+
+
+def test_the_app_is_told_how_long_its_caller_waits(tmp_path: Path) -> None:
+    async def play() -> list[str]:
+        heard: list[str] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            heard.append(dict(scope["headers"])[b"raydock-timeout-seconds"].decode())
+            await slow(20)(scope, receive, send)
+
+        stack = front(tmp_path, app, limits=Limits(ongoing_requests=1))
+        through = {**KEY, "raydock-timeout-seconds": "45"}
+        await asyncio.gather(call(stack, headers=KEY), call(stack, headers=through))
+        return heard
+
+    assert run(play) == ["60.000", "25.000"]
 
 
 def test_waiting_counts_against_the_deadline(tmp_path: Path) -> None:
@@ -324,16 +369,3 @@ async def test_a_stream_is_not_held_back(tmp_path: Path) -> None:
     reply = await call(front(tmp_path, app), headers=KEY)
     assert (reply.status, reply.body) == (500, b"ab")
     assert reply.parts > 1
-
-
-async def test_a_websocket_is_closed(tmp_path: Path) -> None:
-    sent: list[Any] = []
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    async def receive() -> Any:
-        return {"type": "websocket.connect"}
-
-    await front(tmp_path, echo)({"type": "websocket", "path": "/"}, receive, send)
-    assert sent == [{"type": "websocket.close", "code": 1008}]
