@@ -1,5 +1,6 @@
 """What the plan makes of each case, read by people in want.yaml and by the programs that will get it."""
 
+import json
 from operator import attrgetter
 from typing import Any
 
@@ -8,12 +9,13 @@ import pytest
 from raydock.api import BatchJob, Deployment, InferenceEndpoint
 from raydock.capacity.verdict import Verdict
 from raydock.facts.rayservice import ray_service
-from raydock.plan import batchjob, code, deployment, endpoint, resolved, traffic
+from raydock.plan import batchjob, code, deployment, progression, resolved, traffic
 from raydock.plan.defaults import Defaults
 from raydock.plan.meta import holds
 from raydock.plan.observed import Observed
 from raydock.plan.ray_job import ray_job
 from raydock.plan.rollout import Choice
+from raydock.plan.routes import routes
 from raydock.plan.seen import Seen
 from tests.golden import readers
 from tests.golden.cases import NOW, Case, cases, dump
@@ -53,8 +55,11 @@ def deployment_manifests(case: Case) -> list[dict[str, Any]]:
 def endpoint_manifests(case: Case) -> list[dict[str, Any]]:
     cr, seen = InferenceEndpoint.parse(case.cr), case.seen
     backends = {name: traffic.Backend(**b) for name, b in seen.get("backends", {}).items()}
-    split = traffic.in_force(cr, seen.get("before", {}), backends)
-    return [endpoint.route(cr, split, backends, tuple(seen.get("hashes", ())), case.defaults)]
+    before = seen.get("before", {})
+    held = progression.remembered(json.dumps(seen["move"])) if "move" in seen else None
+    move = progression.course(cr, held, before, backends, None, NOW)
+    split = progression.in_force(cr, move, before, backends)
+    return list(routes(cr, split, backends, tuple(seen.get("hashes", ())), case.defaults, move=move))
 
 
 def batchjob_manifests(case: Case) -> list[dict[str, Any]]:
@@ -123,9 +128,9 @@ def test_a_new_default_image_never_replaces_pods(case: Case) -> None:
 
 @pytest.mark.parametrize("case", cases("endpoint"), ids=attrgetter("name"))
 def test_a_route_that_stands_is_not_written_again(case: Case) -> None:
-    (wanted,) = endpoint_manifests(case)
-    back = readers.defaulted(wanted, readers.schema("HTTPRoute"))
-    assert holds(back, wanted)
+    for wanted in endpoint_manifests(case):
+        back = readers.defaulted(wanted, readers.schema("HTTPRoute"))
+        assert holds(back, wanted)
 
 
 def test_a_key_that_serve_would_drop_is_found() -> None:
@@ -141,7 +146,7 @@ def test_a_key_that_serve_would_drop_is_found() -> None:
 
 def test_an_unknown_field_and_a_wrong_type_are_found() -> None:
     (case,) = [c for c in cases("endpoint") if c.name == "minimal"]
-    (route,) = endpoint_manifests(case)
+    route, *_ = endpoint_manifests(case)
     rule = {**route["spec"]["rules"][0], "mirors": [], "timeouts": {"request": 5}}
     found = readers.complaints({**route, "spec": {**route["spec"], "rules": [rule]}})
     assert len(found) == 2

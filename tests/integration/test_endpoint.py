@@ -1,6 +1,7 @@
 """From an InferenceEndpoint to its route and keys, beside the Deployments it names, on a real API server."""
 
 import json
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,12 +9,15 @@ import pytest
 
 from raydock.api.base import PAUSED_ANNOTATION, ROTATE_ANNOTATION
 from raydock.kube.client import Kube
-from raydock.plan.access import HELD_ANNOTATION
-from raydock.wire.access import REFUSE_HEADER
+from raydock.kube.transport import Transport
+from raydock.plan.access import HELD_ANNOTATION, SHORT
+from raydock.wire.access import REFUSE_HEADER, Access, EndpointAccess, key_hash
+from raydock.wire.record import loads
 from tests.kit.eventually import eventually, pause
 from tests.kit.hosts import Hosts
 from tests.kit.kuberay import KubeRay
 from tests.kit.manifests import condition, deployment, endpoint, secret, until
+from tests.kit.policy import pods_stay
 from tests.kit.running import Running
 
 pytestmark = pytest.mark.integration
@@ -37,16 +41,21 @@ async def serving(
 async def ready(kube: Kube, kuberay: KubeRay, namespace: str, shares: Mapping[str, int]) -> dict[str, Any]:
     """The endpoint `iris`, Ready with these shares."""
     await kube.apply(endpoint(namespace, shares))
-    await eventually(lambda: _accepted(kube, kuberay, namespace, shares))
-    return await until(kube, KIND, namespace, "iris", "True", "Ready")
+    await routed(kube, namespace, {name: share for name, share in shares.items() if share})
+    return await accepted(kube, kuberay, namespace, "True", "Ready")
 
 
-async def _accepted(kube: Kube, kuberay: KubeRay, namespace: str, shares: Mapping[str, int]) -> bool:
-    route = await kube.get("HTTPRoute", namespace, "iris")
-    if split(route) != {name: share for name, share in shares.items() if share}:
-        return False
-    await kuberay.accepted(route)
-    return True
+async def accepted(kube: Kube, kuberay: KubeRay, namespace: str, *told: str) -> dict[str, Any]:
+    """The endpoint `iris`, once its Ready says so, with a gateway that takes each route as it comes."""
+
+    async def asked() -> dict[str, Any]:
+        await kuberay.accepted(await kube.get("HTTPRoute", namespace, "iris"))
+        cr = await kube.get(KIND, namespace, "iris")
+        assert condition(cr, "Ready") == told
+        return cr
+
+    found: dict[str, Any] = await eventually(asked)
+    return found
 
 
 def split(route: Mapping[str, Any]) -> dict[str, int]:
@@ -115,8 +124,35 @@ async def test_a_key_is_published_only_when_every_pod_knows_it(
     assert after == {"primary": coming["data"]["key"], "secondary": before["secondary"]}
     told = await until(kube, KIND, namespace, "iris", "True", "KeysKnown", of="AuthReady")
     assert told["status"]["keysSecret"] == {"name": "iris-keys", "generation": 2}
+    replaced = key_hash(b64decode(before["primary"]).decode())
+
+    async def refused() -> bool:
+        """No pod holds it any more: it opened a moment longer."""
+        found = (await kube.get("RayService", namespace, "v1"))["metadata"]["annotations"][HELD_ANNOTATION]
+        return replaced[:SHORT] not in found and len(found.split(",")) == len(after)
+
+    await eventually(refused)
     await operator.settled()
     assert (await kube.get("Secret", namespace, "iris-keys"))["data"] == after
+
+
+async def test_where_pods_cannot_be_annotated_keys_are_replaced_all_the_same(
+    kube: Kube, transport: Transport, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    """The kubelet brings them when it looks by itself, which is here at once."""
+    await serving(kube, kuberay, hosts, operator, namespace, "v1")
+    await ready(kube, kuberay, namespace, {"v1": 100})
+    async with pods_stay(kube, transport, namespace, "v1-1-head"):
+        before = (await kube.get("Secret", namespace, "iris-keys"))["data"]
+        await kube.annotate(KIND, namespace, "iris", {ROTATE_ANNOTATION: "primary"})
+
+        async def replaced() -> bool:
+            after = (await kube.get("Secret", namespace, "iris-keys"))["data"]
+            return bool(after["primary"] != before["primary"])
+
+        await eventually(replaced)
+        events = [event async for page in kube.pages("Event", namespace=namespace) for event in page]
+        assert any(event["reason"] == "PodsNotAnnotated" for event in events)
 
 
 async def _gone(kube: Kube, namespace: str, name: str) -> bool:
@@ -151,6 +187,33 @@ async def test_a_lost_status_takes_no_share_away(
     await until(kube, KIND, namespace, "iris", "False", "DeploymentNotReady")
     await operator.settled()
     assert (await kube.get("HTTPRoute", namespace, "iris"))["spec"] == route["spec"]
+
+
+async def test_the_store_of_asynchronous_requests_is_told_to_the_pods_once_its_secret_is_there(
+    kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    await serving(kube, kuberay, hosts, operator, namespace, "v1")
+    await ready(kube, kuberay, namespace, {"v1": 100})
+    asked = {"outputUri": "s3://answers/iris", "credentialsSecret": {"name": "s3"}}
+    spec = {"compatibility": ["SageMaker"], "asyncInference": asked}
+    await kube.patch(KIND, namespace, "iris", {"spec": spec})
+    await until(kube, KIND, namespace, "iris", "False", "DependencyMissing", of="AsyncReady")
+    assert (await told(kube, namespace)).asynchronous is None
+    await kube.apply(secret(namespace, "s3", AWS_REGION="here\n"))
+    await kube.annotate("Deployment", namespace, "v1", {"example.com/look": "now"})
+    await until(kube, KIND, namespace, "iris", "True", "AsyncTaken", of="AsyncReady")
+
+    async def known() -> bool:
+        found = (await told(kube, namespace)).asynchronous
+        return found is not None and found.credentials == {"AWS_REGION": "here"}
+
+    await eventually(known)
+
+
+async def told(kube: Kube, namespace: str) -> EndpointAccess:
+    """What the pods of v1 are told of the endpoint."""
+    data = (await kube.get("Secret", namespace, "v1-access"))["data"]
+    return loads(Access, b64decode(next(iter(data.values())))).endpoints["iris"]
 
 
 async def test_a_changed_split_waits_for_health(
@@ -218,8 +281,7 @@ async def test_without_a_share_each_request_is_refused(
     )
     assert {"name": REFUSE_HEADER, "value": "NoTraffic"} in headers
     assert json.loads(route["metadata"]["annotations"]["raydock.io/traffic"]) == {}
-    await kuberay.accepted(route)
-    await until(kube, KIND, namespace, "iris", "True", "NoTraffic")
+    await accepted(kube, kuberay, namespace, "True", "NoTraffic")
 
 
 async def test_a_missing_gateway_is_told_and_goes_on_when_it_comes(

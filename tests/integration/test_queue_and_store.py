@@ -19,8 +19,10 @@ from raydock.reconcile.deps import Deps, Event, Key, Outcome
 from raydock.reconcile.gate import Gate
 from raydock.reconcile.ray_serve import RayServe
 from raydock.reconcile.reports import Reports
+from raydock.reconcile.requests import Requests
 from raydock.remote.dashboard import dashboards
 from raydock.remote.health import probing
+from raydock.remote.pages import reading
 from raydock.runtime import main, watch
 from raydock.runtime.metrics import Metrics
 from raydock.runtime.queue import Queue
@@ -188,9 +190,14 @@ async def working(
     queue, metrics = Queue[Key](), Metrics()
     gate = Gate("none", store, main.now)
     kube.listeners.append(note)
-    async with probing() as probe, dashboards() as dashboard, asyncio.TaskGroup() as group:
+    async with (
+        probing() as probe,
+        dashboards() as dashboard,
+        reading() as pages,
+        asyncio.TaskGroup() as group,
+    ):
         serve = RayServe(kube, dashboard)
-        do = Deps(kube, store, gate, Reports(), probe, serve, main.now, Defaults())
+        do = Deps(kube, store, gate, Reports(), probe, serve, Requests(pages), main.now, Defaults())
         worker = Worker(
             queue,
             {"BatchJob": reconcile},

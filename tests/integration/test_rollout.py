@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from raydock.kube.client import Kube
+from raydock.plan.defaults import Defaults, GatewayRef
 from raydock.wire.failure import line
 from raydock.wire.progress import Failure
 from tests.kit.eventually import eventually
@@ -263,3 +264,32 @@ async def test_what_the_operator_would_add_today_replaces_no_pod_and_the_way_bac
     await kuberay.serving(service, "iris-2", application="DEPLOY_FAILED", message=BROKEN, pending=True)
     await scene.until("False", "RolledBack")
     await scene.back()
+
+
+async def test_the_former_cluster_stays_as_long_as_it_answers_somebody(
+    kube: Kube, start: Start, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    scene = Scene(kube, kuberay, hosts, namespace)
+    await kuberay.node("node-1")
+    defaults = Defaults(gateway=GatewayRef(namespace=namespace), cluster_deletion_delay_seconds=1)
+    await start(names=hosts, defaults=defaults)
+    before = await scene.serves()
+    before.ongoing = 1
+    await scene.edit(**OTHER_PODS)
+    await scene.another_cluster()
+    await hosts.serve("iris", suffix="2")
+    cr = await eventually(lambda: scene.until("True", "Ready"))
+    assert cr["status"]["rayService"]["activeCluster"] == "iris-2"
+    looks = before.looks
+
+    async def asked_again() -> bool:
+        return before.looks > looks + 2
+
+    await eventually(asked_again)
+    assert await kube.find("RayCluster", namespace, "iris-1")
+    before.ongoing = 0
+
+    async def gone() -> bool:
+        return await kube.find("RayCluster", namespace, "iris-1") is None
+
+    await eventually(gone)

@@ -7,7 +7,9 @@ import itertools
 import os
 import socket
 from base64 import b64decode
+from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest_asyncio
 import yaml
@@ -15,12 +17,15 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from typing_extensions import override
 
+from raydock.facts.requests import ONGOING
 from raydock.kube.client import Kube
 from raydock.reconcile.ray_serve import DASHBOARD_PORT
 from raydock.remote.dashboard import PATH as SERVE_DETAILS_PATH
+from raydock.remote.pages import PATH as METRICS_PATH
 from raydock.wire import paths
 from raydock.wire.access import digest
 from raydock.wire.host import INGRESS, READY_PATH, SERVE_PORT, Health
+from raydock.wire.metrics import METRICS_PORT, REQUESTS, SECONDS
 from raydock.wire.record import dumps
 from tests.kit.eventually import eventually
 from tests.kit.kuberay import KubeRay
@@ -29,6 +34,17 @@ _addresses = (
     f"127.{64 + os.getpid() % 128}.{high}.{low}" for high in itertools.count(1) for low in range(1, 250)
 )
 """The port is fixed, so that each pod needs an address of its own."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Requests that were answered."""
+
+    endpoint: str
+    good: int
+    bad: int = 0
+    within_s: str = "0.1"
+    """A bound of their histogram: all of them began to be answered by then, and none much sooner."""
 
 
 class Host:
@@ -49,6 +65,13 @@ class Host:
         self.workers: list[str] | None = None
         """Names of the worker pods that hold one each."""
         self.token = f"token-of-{cluster}"
+        self.asks: Traffic | None = None
+        """What comes through an endpoint between two looks at the metrics."""
+        self.ongoing = 0
+        """Requests that it is at."""
+        self.looks = 0
+        """How often its metrics were read."""
+        self._counted: Counter[str] = Counter()
         self.follows = True
         """Whether KubeRay and the kubelet bring what is new at once; else it stays at what it had."""
         self._held = Health("starting", name, "", "")
@@ -69,6 +92,20 @@ class Host:
         replicas = [{"node_instance_id": pod, "state": "RUNNING"} for pod in pods]
         found = {"target_num_replicas": self.target, "replicas": replicas}
         return web.json_response({"applications": {self._name: {"deployments": {INGRESS: found}}}})
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """The page of metrics, as Ray shows it."""
+        self.looks += 1
+        came = self.asks
+        if came is not None:
+            labels = f'deployment="{self._name}",endpoint="{came.endpoint}",WorkerId="{self.cluster}"'
+            for code, number in (("200", came.good), ("500", came.bad)):
+                self._counted[f'{REQUESTS.exported}{{{labels},code="{code}"}}'] += number
+            for le in (came.within_s, "+Inf"):
+                self._counted[f'{SECONDS.exported}{{{labels},le="{le}"}}'] += came.good + came.bad
+        lines = [f"{line} {float(number)}\n" for line, number in self._counted.items()]
+        lines.append(f'{ONGOING}{{deployment="{INGRESS}",WorkerId="{self.cluster}"}} {float(self.ongoing)}\n')
+        return web.Response(text="".join(lines))
 
     async def catch_up(self) -> None:
         """Take the newest serveConfigV2 and access file."""
@@ -107,6 +144,7 @@ class Hosts(AbstractResolver):
         for path, answer, port in (
             (READY_PATH, host.ready, SERVE_PORT),
             (SERVE_DETAILS_PATH, host.serve_details, DASHBOARD_PORT),
+            (METRICS_PATH, host.metrics, METRICS_PORT),
         ):
             app = web.Application()
             app.router.add_get(path, answer)

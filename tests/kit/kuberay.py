@@ -165,7 +165,14 @@ class KubeRay:
         await self.status("RayJob", name, status)
 
     async def accepted(self, route: Mapping[str, Any], *, yes: bool = True) -> None:
-        """What the gateway says about an HTTPRoute."""
+        """What the gateway says about an endpoint's HTTPRoutes; `route`: that of the split."""
+        name = route["metadata"]["name"]
+        async for page in self._kube.pages("HTTPRoute", namespace=self._namespace):
+            for found in page:
+                if found["metadata"]["name"].partition(".")[0] == name:
+                    await self._parents(found, yes=yes)
+
+    async def _parents(self, route: Mapping[str, Any], *, yes: bool) -> None:
         conditions = [
             {
                 "type": kind,

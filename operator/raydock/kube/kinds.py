@@ -54,6 +54,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     Kind("events.k8s.io", "v1", "Event", "events"),
     Kind("coordination.k8s.io", "v1", "Lease", "leases"),
     Kind("apps", "v1", "ControllerRevision", "controllerrevisions"),
+    Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
     Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
     Kind("authentication.k8s.io", "v1", "TokenReview", "tokenreviews", namespaced=False),
 )

@@ -1,9 +1,9 @@
 """The operator settings that a plan depends on: everything a manifest takes that no CR says."""
 
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 from annotated_types import Ge
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 
@@ -25,6 +25,48 @@ class GatewayRef(BaseModel):
     namespace: str = "raydock-system"
     section_name: str | None = None
     """One listener of it; all that admit the route when None."""
+
+
+class Peer(BaseModel):
+    """Pods that may open connections, as in a NetworkPolicy; both selectors together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    namespace_selector: dict[str, Any] | None = None
+    """Of their namespaces; the Deployment's own when None."""
+    pod_selector: dict[str, Any] | None = None
+    """Of them; all when None."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.namespace_selector is None and self.pod_selector is None:
+            raise ValueError("write namespaceSelector, podSelector or both: a peer without them is nobody")
+        return self
+
+
+def _all_of(namespace: str) -> Peer:
+    return Peer(namespace_selector={"matchLabels": {"kubernetes.io/metadata.name": namespace}})
+
+
+class NetworkPolicy(BaseModel):
+    """Who may reach the pods of Deployments."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+    )
+
+    enabled: bool = False
+    """Whether each Deployment gets a NetworkPolicy, which admits nobody but these and its own pods."""
+    gateway: tuple[Peer, ...] = (_all_of("envoy-gateway-system"),)
+    """The pods that carry requests: of the gateway's data plane, which may lie elsewhere than the Gateway."""
+    kuberay: tuple[Peer, ...] = (_all_of("kuberay-system"),)
+    """KubeRay's operator, which asks Ray Serve how it is."""
+    scrapers: tuple[Peer, ...] = ()
+    """Who reads the pods' metrics, such as Prometheus."""
 
 
 class Defaults(BaseModel):
@@ -56,13 +98,20 @@ class Defaults(BaseModel):
     object_store_bytes: Annotated[int, Ge(80_000_000)] = 100_000_000
     """Ray's object store in each pod, part of its memory. Requests and batch rows do not pass through it."""
     termination_grace_seconds: Annotated[int, Ge(30)] = 90
-    """Seconds in which a leaving pod may finish requests: preStop, Serve's drain and Ray's drain."""
+    """Seconds in which a pod that is deleted or evicted may finish requests: preStop, Serve's drain and Ray's
+    drain. A rolling or blue/green change needs none of them: it waits until the old pods answer nobody."""
     cluster_deletion_delay_seconds: Annotated[int, Ge(0)] = 60
-    """How long the old Ray cluster stays after a blue/green switch."""
+    """How long the old Ray cluster stays after a blue/green switch, at the least: as long as it answers."""
     model_cache_size: str = "20Gi"
     """Size limit of the volume for downloaded models."""
     gateway: GatewayRef = GatewayRef()
     gateway_address: str | None = None
     """`host[:port]` that `status.url` shows instead of the Gateway's own address."""
+    network_policy: NetworkPolicy = NetworkPolicy()
+    """Who may reach the pods of Deployments."""
+    operator_namespace: str = "raydock-system"
+    """Where the operator's pods are."""
+    vertex_location: str = "us-central1"
+    """Location in the paths of Vertex AI's form: one that its clients know."""
     report_url: str | None = None
     """Base URL of the operator's HTTP service for batch drivers."""

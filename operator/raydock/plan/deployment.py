@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from raydock.plan import access, budget, code, version, way_back, workers
+from raydock.plan import access, budget, code, isolation, version, way_back, workers
 from raydock.plan.defaults import Defaults
 from raydock.plan.marks import Way
 from raydock.plan.meta import MANIFEST_ANNOTATION, Manifest, holds
 from raydock.plan.observed import Observed
 from raydock.plan.ray_service import labels, started_at
 from raydock.plan.rollout import Choice, Option, options
-from raydock.plan.service import left_for, moved_at, serving_service
+from raydock.plan.serve_config import longest_answer_s
+from raydock.plan.service import former, left_for, moved_at, serving_service
 from raydock.plan.workers import Resize
 from raydock.reasons import Reason
 from raydock.wire.access import Access
@@ -37,6 +38,8 @@ class Step:
     """Pods that shall fetch the new access file."""
     held: str | None = None
     """New value of access.HELD_ANNOTATION on the RayService."""
+    looked: str | None = None
+    """New value of access.LOOKED_ANNOTATION on the RayService."""
     former: tuple[str, ...] = ()
     """Ray clusters that nobody comes to any more."""
     workers: Resize | None = None
@@ -61,8 +64,8 @@ def next_step(o: Observed, choice: Choice, defaults: Defaults) -> Step:
     if o.stopped:
         return Step(remove_child=seen.child is not None)
     taken = choice.taken
-    content = access.access(cr, seen.endpoints)
-    manifests = _around(o, content)
+    content = access.access(cr, seen.endpoints, seen.stores, seen.service.cluster if seen.service else "")
+    manifests = _around(o, content, defaults)
     service = version.service(o, choice, defaults)
     if service is not None and not holds(seen.child_object, service):
         manifests.append(service)
@@ -77,9 +80,10 @@ def next_step(o: Observed, choice: Choice, defaults: Defaults) -> Step:
         goes_first=o.active_name if o.goes_first or version.recreates(taken) else "",
         annotate=_stale_pods(o, content),
         held=_held(o, content),
+        looked=_looked(o, content),
         former=_former(o, defaults),
         workers=_workers(o, choice),
-        outdated=_outdated(o, record, choice),
+        outdated=_outdated(o, record, choice, defaults),
     )
 
 
@@ -104,15 +108,19 @@ def _moved(o: Observed) -> Manifest | None:
 
 
 def _former(o: Observed, defaults: Defaults) -> tuple[str, ...]:
-    """Ray clusters that were left for a while: whoever still had a connection to them is through."""
+    """Ray clusters that were left for a while, and that answer nobody any more.
+
+    No answer takes longer than `longest_answer_s`: a cluster that claims one does not tell the truth.
+    """
     child, leads = o.seen.child, o.seen.service
-    if child is None or leads is None or not left_for(leads, defaults.cluster_deletion_delay_seconds, o.now):
+    delay = defaults.cluster_deletion_delay_seconds
+    if child is None or leads is None or not left_for(leads, delay, o.now):
         return ()
-    named = {child.active.name, child.pending.name, leads.cluster}
-    return tuple(c.meta.name for c in o.seen.clusters if c.meta.name not in named and not c.meta.deleting)
+    busy = () if left_for(leads, delay + longest_answer_s(o.cr), o.now) else o.seen.busy
+    return tuple(name for name in former(leads, child, o.seen.clusters) if name not in busy)
 
 
-def _around(o: Observed, content: Access) -> list[Manifest]:
+def _around(o: Observed, content: Access, defaults: Defaults) -> list[Manifest]:
     """What the pods need beside the RayService."""
     cr, seen = o.cr, o.seen
     manifests: list[Manifest] = []
@@ -121,9 +129,12 @@ def _around(o: Observed, content: Access) -> list[Manifest]:
     secret = access.access_secret(cr, content)
     if seen.access_mark != secret["metadata"]["annotations"][MANIFEST_ANNOTATION]:
         manifests.append(secret)
-    budgeted = budget.budget(cr)
-    if not holds(seen.budget_object, budgeted):
-        manifests.append(budgeted)
+    for wanted, live in (
+        (budget.budget(cr), seen.budget_object),
+        (isolation.network_policy(cr, defaults), seen.policy_object),
+    ):
+        if wanted is not None and not holds(live, wanted):
+            manifests.append(wanted)
     return manifests
 
 
@@ -160,8 +171,10 @@ def _record(o: Observed) -> Manifest | None:
     return way_back.record(o.cr, o.marks, o.seen.child_object, o.goods)
 
 
-def _outdated(o: Observed, record: Manifest | None, choice: Choice) -> tuple[tuple[str, str], ...]:
-    """Records beyond those that are kept, and copies of code that no version needs any more."""
+def _outdated(
+    o: Observed, record: Manifest | None, choice: Choice, defaults: Defaults
+) -> tuple[tuple[str, str], ...]:
+    """Records beyond those that are kept, copies of code that no version needs, a policy of former days."""
     newest = record["metadata"]["name"] if record else None
     old = way_back.outdated(o.goods, newest)
     copies = {good.marks.code for good in old}
@@ -174,6 +187,11 @@ def _outdated(o: Observed, record: Manifest | None, choice: Choice) -> tuple[tup
     return (
         *(("ControllerRevision", good.name) for good in old),
         *(("ConfigMap", copy) for copy in sorted(copies - needed)),
+        *(
+            [("NetworkPolicy", o.cr.metadata.name)]
+            if o.seen.policy_object and isolation.network_policy(o.cr, defaults) is None
+            else []
+        ),
     )
 
 
@@ -200,3 +218,13 @@ def _held(o: Observed, content: Access) -> str | None:
         return None
     now_held = access.held(content)
     return now_held if seen.child.meta.annotations.get(access.HELD_ANNOTATION) != now_held else None
+
+
+def _looked(o: Observed, content: Access) -> str | None:
+    """Who answers, knowing the stores, has looked into them; None when there is nothing new to say."""
+    seen, health = o.seen, o.seen.health
+    if not seen.stores or seen.child is None or health is None or health.status != "ready":
+        return None
+    mark = access.head_mark(seen.service, seen.pods)
+    known = seen.child.meta.annotations.get(access.LOOKED_ANNOTATION)
+    return mark if health.access == access.access_digest(content) and mark not in ("", known) else None

@@ -1,29 +1,30 @@
-"""The HTTPRoute of an InferenceEndpoint, and what a rotation of its keys needs next."""
+"""Where an InferenceEndpoint answers, what its gateway says, and what a rotation of its keys needs next."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from raydock.api.base import GROUP, ROTATE_ANNOTATION
 from raydock.api.endpoint import AuthMode, InferenceEndpoint
+from raydock.facts import lenient
 from raydock.facts.gateway import Gateway
 from raydock.facts.route import HttpRoute
-from raydock.plan.access import HASHES_ANNOTATION, SHORT
+from raydock.plan.access import SHORT
 from raydock.plan.defaults import Defaults, GatewayRef
-from raydock.plan.meta import ENDPOINT_LABEL, Manifest, child, sealed
-from raydock.plan.traffic import TRAFFIC_ANNOTATION, Backend, memory
-from raydock.wire.access import ENDPOINT_HEADER, REFUSE_HEADER, TIMEOUT_HEADER
-from raydock.wire.host import SERVE_PORT
 
 HANDLED_ANNOTATION: Final = f"{GROUP}/rotated"
 """On the keys Secret: the last value of the rotate annotation that was acted on."""
 GENERATION_ANNOTATION: Final = f"{GROUP}/keys-generation"
 """On the keys Secret: counts its changes, from 1."""
+FORMER_ANNOTATION: Final = f"{GROUP}/former-key"
+"""On the keys Secret: SHA-256 of the key that was replaced last, and when it was."""
+FORMER_S: Final = 2.5
+"""So long a replaced key still opens: who takes the new one as it is published has requests on their way."""
 SLOTS: Final = ("primary", "secondary")
 ROTATION_CURE: Final = (
     f"{ROTATE_ANNOTATION} names no key: write primary or secondary, with :ANY behind it to ask again"
 )
-GATEWAY_API: Final = "gateway.networking.k8s.io/v1"
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,25 @@ class Keys:
     """The keys Secret and, while a rotation runs, the one that will replace a slot."""
 
     hashes: tuple[str, ...]
-    """Of each key that must be accepted now, the coming one included."""
+    """Of each key that must be accepted now, the coming one and the one just replaced included."""
     generation: int
     handled: str | None
     next_for: str | None = None
     """Value of the rotate annotation that the coming key was made for."""
     next_hash: str | None = None
+    former_s: float = 0.0
+    """How long the one just replaced is accepted."""
+
+
+def former(note: str | None, now: datetime) -> tuple[str, float]:
+    """Hash of a key that was replaced a moment ago, and for how many seconds it still opens.
+
+    `note`: FORMER_ANNOTATION. Empty and 0 for none.
+    """
+    hashed, _, text = (note or "").partition(" ")
+    when = lenient.when(text)
+    left_s = FORMER_S - (now - when).total_seconds() if when else 0.0
+    return (hashed, left_s) if 0 < left_s <= FORMER_S else ("", 0.0)
 
 
 def keys_name(endpoint: str) -> str:
@@ -82,37 +96,6 @@ def not_held(hashes: tuple[str, ...], serving: Mapping[str, str]) -> list[str]:
     return [name for name, text in serving.items() if not short <= set(text.split(","))]
 
 
-def route(
-    cr: InferenceEndpoint,
-    split: Mapping[str, int],
-    backends: Mapping[str, Backend],
-    hashes: tuple[str, ...],
-    defaults: Defaults,
-) -> Manifest:
-    """One route: everything below `/NAMESPACE/NAME` goes to the split, its prefix taken off."""
-    manifest = child(
-        cr.metadata, cr.kind, GATEWAY_API, "HTTPRoute", cr.metadata.name, {ENDPOINT_LABEL: cr.metadata.name}
-    )
-    manifest["metadata"]["annotations"] = {
-        HASHES_ANNOTATION: ",".join(hashes),
-        TRAFFIC_ANNOTATION: memory(split),
-    }
-    gateway = gateway_of(cr, defaults)
-    parent = {
-        "group": "gateway.networking.k8s.io",
-        "kind": "Gateway",
-        "name": gateway.name,
-        "namespace": gateway.namespace,
-    }
-    if gateway.section_name:
-        parent["sectionName"] = gateway.section_name
-    spec: Manifest = {"parentRefs": [parent], "rules": [_rule(cr, split, backends)]}
-    if cr.spec.gateway.hostnames:
-        spec["hostnames"] = list(cr.spec.gateway.hostnames)
-    manifest["spec"] = spec
-    return sealed(manifest)
-
-
 def path_prefix(cr: InferenceEndpoint) -> str:
     """Where the endpoint answers below its gateway."""
     return f"/{cr.metadata.namespace}/{cr.metadata.name}"
@@ -153,41 +136,3 @@ def accepted(seen: HttpRoute, gateway: GatewayRef) -> tuple[bool, str]:
             if not found.is_true:
                 return False, f"Gateway {gateway.namespace}/{gateway.name}: {found.reason}: {found.message}"
     return True, ""
-
-
-def _rule(cr: InferenceEndpoint, split: Mapping[str, int], backends: Mapping[str, Backend]) -> Manifest:
-    headers = [
-        {"name": ENDPOINT_HEADER, "value": cr.metadata.name},
-        {"name": TIMEOUT_HEADER, "value": str(cr.spec.timeout_seconds)},
-    ]
-    shares = dict(split)
-    modifier: Manifest = {"set": headers}
-    if shares:
-        modifier["remove"] = [REFUSE_HEADER]
-    else:
-        # All weights 0 would be a bare 500 of the gateway: a pod answers 503 with a clear body.
-        there = sorted((not b.healthy, name) for name, b in backends.items() if b.service)
-        shares = {there[0][1]: 1} if there else {}
-        headers.append({"name": REFUSE_HEADER, "value": "NoTraffic"})
-    return {
-        "matches": [{"path": {"type": "PathPrefix", "value": path_prefix(cr)}}],
-        "filters": [
-            {"type": "RequestHeaderModifier", "requestHeaderModifier": modifier},
-            {
-                "type": "URLRewrite",
-                "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}},
-            },
-        ],
-        "backendRefs": [
-            {
-                "group": "",
-                "kind": "Service",
-                "name": backends[name].service,
-                "port": SERVE_PORT,
-                "weight": share,
-            }
-            for name, share in sorted(shares.items())
-        ],
-        # A timeout of the route would cut streams: the pods keep the deadline.
-        "timeouts": {"request": "0s"},
-    }

@@ -136,6 +136,9 @@ def environment() -> dict[str, str]:
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+        # Else HAProxy tells Serve's manager of each request, and that reads the line in Python to count it.
+        # So the replicas count, under the same names.
+        "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
         # A leaving replica takes requests on for this time, until HAProxy knows; Ray's default is 30.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5",
         # An HAProxy that was replaced goes on for open connections with the servers that it knew: it has to

@@ -11,9 +11,10 @@ from raydock.plan.meta import DEPLOYMENT_LABEL, MANAGED_BY, RAYDOCK, Manifest, c
 from raydock.plan.pods import PodParts
 from raydock.wire import paths
 
-KUBERAY_KEEPS_S: Final = 3600
-"""How long KubeRay leaves a former Ray cluster alone. raydock takes it away itself, a minute after it moved
-the Service; were raydock away just then, nothing that serves would be lost."""
+KUBERAY_KEEPS_S: Final = 10_800
+"""How long KubeRay leaves a former Ray cluster alone: longer than any answer may take. raydock takes it away
+itself, a minute after it moved the Service and once it answers nobody any more; were raydock away just then,
+nothing that serves would be lost."""
 
 
 def labels(cr: Deployment) -> dict[str, str]:

@@ -36,6 +36,10 @@ class Seen:
     """MANIFEST_ANNOTATION of the live access Secret."""
     budget_object: Mapping[str, Any] | None = None
     """The live PodDisruptionBudget."""
+    policy_object: Mapping[str, Any] | None = None
+    """The live NetworkPolicy."""
+    wakes: bool = False
+    """Whether a replica has to be woken to look for asynchronous requests that a lost one left."""
     service: Service | None = None
     """The Service, and the Ray cluster that it leads to."""
     service_object: Mapping[str, Any] | None = None
@@ -44,8 +48,12 @@ class Seen:
     """What the health route of KubeRay's active cluster answered, while the Service leads to another one."""
     endpoints: tuple[tuple[InferenceEndpoint, HttpRoute | None], ...] = ()
     """All of the namespace, with their routes."""
+    stores: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    """By endpoint: variables of the object store of its asynchronous requests, where they are known."""
     pods: tuple[Pod, ...] = ()
     """Pods of all its Ray clusters."""
+    busy: frozenset[str] = frozenset()
+    """Former Ray clusters that still answer somebody; asked once they may go."""
     cordoned: frozenset[str] = frozenset()
     """Names of the nodes that take no new pods."""
     health: Health | None = None

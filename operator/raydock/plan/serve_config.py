@@ -68,10 +68,22 @@ def host_config(cr: Deployment, revision: str) -> host.HostConfig:
             queued_requests=limits.queued_requests,
             request_timeout_s=limits.request_timeout_seconds,
             body_bytes=limits.body_bytes,
+            queue_wait_s=limits.queue_wait_seconds,
+            # Said only where it differs: what an older operator wrote must not change by an upgrade.
+            stream_timeout_s=None
+            if limits.stream_timeout_seconds == host.STREAM_TIMEOUT_S
+            else limits.stream_timeout_seconds,
         ),
-        predict_path=cr.spec.routes.predict,
+        predict_path=cr.spec.routes.predict or "/",
+        invoke=True if cr.spec.routes.invoke else None,
+        exclude=cr.spec.routes.exclude or None,
         health_path=cr.spec.health.path,
     )
+
+
+def longest_answer_s(cr: Deployment) -> int:
+    """Seconds from a request to the last byte of its answer."""
+    return cr.spec.limits.request_timeout_seconds + cr.spec.limits.stream_timeout_seconds
 
 
 def host_args(cr: Deployment) -> host.HostArgs:
@@ -111,7 +123,7 @@ def _application(
                 "user_config": to_json(host_config(cr, revision)),
                 "ray_actor_options": kept_actor or actor,
                 **({"max_replicas_per_node": 1} if is_spread(cr.spec) else {}),
-                "graceful_shutdown_timeout_s": limits.request_timeout_seconds + DRAIN_S,
+                "graceful_shutdown_timeout_s": longest_answer_s(cr) + DRAIN_S,
             }
         ],
     }

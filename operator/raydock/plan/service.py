@@ -5,6 +5,7 @@ that it selects by on the pod in another step: in between, or when its own look 
 nobody is behind it (KubeRay 1.6.0, rayservice_controller.go, updateHeadPodServeLabel).
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,6 +13,8 @@ from raydock.api.base import GROUP
 from raydock.api.deployment import Deployment
 from raydock.facts import lenient
 from raydock.facts.pod import CLUSTER_LABEL, NODE_TYPE_LABEL
+from raydock.facts.raycluster import RayCluster
+from raydock.facts.rayservice import RayService
 from raydock.facts.service import Service
 from raydock.plan.meta import DEPLOYMENT_LABEL, Manifest, child, sealed
 from raydock.wire.host import SERVE_PORT
@@ -41,6 +44,12 @@ def serving_service(cr: Deployment, cluster: str, moved: str) -> Manifest:
 def moved_at(seen: Service) -> str:
     """Since when it leads there, as the annotation says."""
     return seen.meta.annotations.get(MOVED_ANNOTATION, "")
+
+
+def former(seen: Service, child: RayService, clusters: Iterable[RayCluster]) -> tuple[str, ...]:
+    """Names of the Ray clusters that neither KubeRay nor the Service has a use for any more."""
+    used = {child.active.name, child.pending.name, seen.cluster}
+    return tuple(c.meta.name for c in clusters if c.meta.name not in used and not c.meta.deleting)
 
 
 def left_for(seen: Service, seconds: int, now: datetime) -> bool:

@@ -10,6 +10,8 @@ from raydock.errors import Unfinished, Waiting
 from raydock.facts.meta import meta
 from raydock.facts.rayservice import ray_service
 from raydock.facts.service import service
+from raydock.kube.errors import Forbidden, Invalid
+from raydock.kube.kinds import named
 from raydock.plan import access, traffic, workers
 from raydock.plan import deployment as plan
 from raydock.plan.observed import Observed
@@ -40,8 +42,6 @@ SCALING_TICK_S: Final = 10.0
 """No watch reports how many replicas Ray Serve wants."""
 WAITING_TICK_S: Final = 60.0
 """Denied for capacity: changed nodes and pods wake the key long before."""
-
-API_VERSIONS: Final = {"ControllerRevision": "apps/v1", "ConfigMap": "v1"}
 
 
 async def reconcile(key: Key, do: Deps) -> Outcome:
@@ -82,17 +82,20 @@ async def _pass(key: Key, cr: Deployment, do: Deps) -> Outcome:
         return await _stand_still(o, stop, do)
     choice, more = await _more_workers(o, choice, do)
     step = plan.next_step(o, choice, do.defaults)
-    after = await _apply(o, step, do)
+    after, slow = await _apply(o, step, do)
     reserved = do.gate.reserved(cr.metadata.uid, after.seen.pods)
     told = status.still_refused(after) if o.refused_for_good else status.deployment(after, choice, reserved)
     made = {m["kind"] for m in step.manifests}
     if "Service" not in made:  # who answers there is told by the next pass, in a moment
         await write_status(cr, told, do)
     return Outcome(
-        look_again_s=_tick(after, choice, made, told),
-        events=tuple(
-            Event("Warning" if e.warning else "Normal", e.reason, e.message, key)
-            for e in rollout.events(o, choice, step)
+        look_again_s=max(_tick(after, choice, made, told), SPREAD_TICK_S if slow else 0),
+        events=(
+            *(
+                Event("Warning" if e.warning else "Normal", e.reason, e.message, key)
+                for e in rollout.events(o, choice, step)
+            ),
+            *([Event("Warning", Reason.PODS_NOT_ANNOTATED, slow, key)] if slow else ()),
         ),
         counted=(*asked, *more, *rollout_ended(o, choice, step)),
         revision=o.wanted.whole,
@@ -108,7 +111,7 @@ def _tick(o: Observed, choice: Choice, made: set[str], told: DeploymentStatus) -
     serve = o.seen.serve
     changing = serve is not None and serve.running != serve.target
     lacking = choice.granted or (workers.missing(o) and choice.shortage is None)
-    if changing or lacking or (workers.serving_group(o) and o.cr.spec.autoscaling):
+    if changing or lacking or o.seen.wakes or (workers.serving_group(o) and o.cr.spec.autoscaling):
         return SPREAD_TICK_S
     if choice.denied or choice.shortage:
         return WAITING_TICK_S
@@ -121,7 +124,7 @@ async def _stand_still(o: Observed, stop: Waiting, do: Deps) -> Outcome:
     """No version is started, but what runs is observed on, grows, and its pods learn who may call."""
     choice, _ = await _more_workers(o, Choice(), do)
     step = plan.next_step(o, choice, do.defaults).without_rollout()
-    after = await _apply(o, step, do)
+    after, _ = await _apply(o, step, do)
 
     def told(_: Any, reason: Reason, message: str, _now: datetime, **_final: bool) -> DeploymentStatus:
         return status.waiting(after, choice, reason, message)
@@ -181,12 +184,12 @@ async def _require(o: Observed, do: Deps) -> None:
     await needs.require(o.cr.metadata.namespace, wanted, do)
 
 
-async def _apply(o: Observed, step: plan.Step, do: Deps) -> Observed:
-    """Write `step` in its order; what was read and is known to have changed."""
+async def _apply(o: Observed, step: plan.Step, do: Deps) -> tuple[Observed, str]:
+    """Write `step` in its order; what was read and is known to have changed, and why pods learn keys late."""
     seen, namespace, own = o.seen, o.cr.metadata.namespace, o.cr.metadata.name
     if step.remove_child and seen.child_object is not None:
         await remove([seen.child_object], do)
-        return Observed(o.cr, seen.without_child(), o.now)
+        return Observed(o.cr, seen.without_child(), o.now), ""
     if step.given_up:
         record, notes = step.given_up
         # The reply goes into the store at once: a pass that did not know of it would try the version again.
@@ -211,12 +214,23 @@ async def _apply(o: Observed, step: plan.Step, do: Deps) -> Observed:
         await remove([c for c in _clusters(o, do) if c["metadata"]["name"] == step.goes_first], do)
     if step.former:
         await _take_away(o, step.former, do)
-    for pod, annotations in step.annotate:
-        await do.kube.annotate("Pod", namespace, pod, annotations)
-    if step.held is not None:
-        await do.kube.annotate("RayService", namespace, own, {access.HELD_ANNOTATION: step.held})
+    slow = await _hasten(o, step, do)
+    said: dict[str, str | None] = {access.HELD_ANNOTATION: step.held, access.LOOKED_ANNOTATION: step.looked}
+    if news := {key: note for key, note in said.items() if note is not None}:
+        await do.kube.annotate("RayService", namespace, own, news)
     await remove([obj for kind, name in step.outdated if (obj := await _identity(kind, name, o, do))], do)
-    return Observed(o.cr, seen, o.now)
+    return Observed(o.cr, seen, o.now), slow
+
+
+async def _hasten(o: Observed, step: plan.Step, do: Deps) -> str:
+    """Have the kubelets bring the newest access file at once. Why they will take their time; empty if not."""
+    slow = ""
+    for pod, annotations in step.annotate:
+        try:
+            await do.kube.annotate("Pod", o.cr.metadata.namespace, pod, annotations)
+        except (Forbidden, Invalid) as error:  # by its role, or by a policy of the cluster
+            slow = f"its pods learn new keys up to 90 s late, as they can't be annotated: {error.message}"
+    return slow
 
 
 async def _resize(o: Observed, to: workers.Resize | None, do: Deps) -> None:
@@ -243,7 +257,7 @@ async def _identity(kind: str, name: str, o: Observed, do: Deps) -> dict[str, An
     found = await do.kube.find_metadata(kind, o.cr.metadata.namespace, name)
     if found is None or meta(found).owner_uid != o.cr.metadata.uid:
         return None
-    return {"apiVersion": API_VERSIONS[kind], "kind": kind, "metadata": found["metadata"]}
+    return {"apiVersion": named(kind).api_version, "kind": kind, "metadata": found["metadata"]}
 
 
 def _clusters(o: Observed, do: Deps) -> list[Any]:

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final
 
 from raydock.api.deployment import Deployment
 from raydock.api.endpoint import InferenceEndpoint
+from raydock.facts import lenient
 from raydock.facts.controller_revision import controller_revision
+from raydock.facts.meta import meta
 from raydock.facts.pod import Pod
-from raydock.facts.raycluster import ray_cluster
+from raydock.facts.raycluster import RayCluster, ray_cluster
 from raydock.facts.rayservice import RayService, ray_service
 from raydock.facts.route import http_route
 from raydock.facts.serve import ServeState
@@ -17,13 +20,15 @@ from raydock.plan import access, code, scale, workers
 from raydock.plan.meta import DEPLOYMENT_LABEL
 from raydock.plan.observed import RUNNING, Observed
 from raydock.plan.seen import Seen
-from raydock.plan.service import name_of
-from raydock.reconcile import needs
+from raydock.plan.service import former, left_for, name_of
+from raydock.reconcile import needs, stores
 from raydock.reconcile.children import child, mark
 from raydock.reconcile.deps import Deps
 from raydock.wire.host import REPORT_PORT, SERVE_PORT, Health
 
 PROBE_TIMEOUT_S: Final = 2.0
+SYNCED: Final = timedelta(seconds=90)
+"""In which a kubelet brings a Secret that changed, whatever it is told."""
 
 
 async def observe(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> Observed:
@@ -67,6 +72,11 @@ async def _seen(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> S
     seen_child = None if leaving else seen_child
     serve = await _serve(cr, leads, pods, spread, do)
     dozes = serve.target == 0 if serve else scale.bounds(cr.spec).least == 0
+    kept = await stores.read(cr, _endpoints(namespace, do), do)
+    head = access.head_mark(leads, pods)
+    looked = seen_child.meta.annotations.get(access.LOOKED_ANNOTATION) if seen_child else None
+    # Asynchronous requests of a lost replica wait in the store, and while all sleep nobody looks for them.
+    wakes = dozes and bool(kept) and head not in ("", looked)
     return Seen(
         child=seen_child,
         child_object=None if leaving else live,
@@ -78,16 +88,44 @@ async def _seen(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> S
         code_copied=copied,
         access_mark=await mark("Secret", cr.metadata, access.secret_name(name), do),
         budget_object=await child("PodDisruptionBudget", cr.metadata, name, do),
+        policy_object=await _policy(cr, do),
         service=leads,
         service_object=service_object,
         newcomer=await _newcomer(seen_child, leads, pods, do),
         endpoints=_endpoints(namespace, do),
+        stores=kept,
+        wakes=wakes,
         pods=pods,
+        busy=await _busy(seen_child, leads, clusters, pods, do),
         cordoned=frozenset(node.name for node in do.store.all("Node") if node.unschedulable),
-        health=None if dozes else await _health(seen_child, leads, do),
+        health=await _health(seen_child, leads, do) if not dozes or wakes else None,
         serve=serve,
         held=await _held(cr, seen_child, _readers(pods, spread, serve, dozes=dozes), do, dozes=dozes),
         being_deleted=leaving,
+    )
+
+
+async def _policy(cr: Deployment, do: Deps) -> Mapping[str, Any] | None:
+    """Somebody else's of this name is in nobody's way while none is wanted."""
+    if do.defaults.network_policy.enabled:
+        return await child("NetworkPolicy", cr.metadata, cr.metadata.name, do)
+    return next(iter(do.store.owned_by("NetworkPolicy", cr.metadata.uid)), None)
+
+
+async def _busy(
+    seen: RayService | None,
+    leads: Service | None,
+    clusters: tuple[RayCluster, ...],
+    pods: tuple[Pod, ...],
+    do: Deps,
+) -> frozenset[str]:
+    """Former Ray clusters that still answer somebody; nobody is asked before they may go."""
+    delay = do.defaults.cluster_deletion_delay_seconds
+    if seen is None or leads is None or not left_for(leads, delay, do.clock()):
+        return frozenset()
+    names = former(leads, seen, clusters)
+    return frozenset(
+        [name for name in names if await do.requests.ongoing(p for p in pods if p.ray_cluster == name)]
     )
 
 
@@ -155,19 +193,34 @@ async def _held(
     """Access digests of the pods, asked only while the last report isn't of the newest access file.
 
     `dozes`: nobody reads the file. The kubelet brings it within the second after the pod's annotation, and a
-    replica that is woken reads it when it starts, which takes longer.
+    replica that is woken reads it when it starts, which takes longer. Where pods can't be annotated it has
+    been brought once it is old enough.
     """
     content = access.access(cr, _endpoints(cr.metadata.namespace, do))
     wanted = access.held(content)
     if seen is None or seen.meta.annotations.get(access.HELD_ANNOTATION) == wanted:
         return {}
     found = {}
+    brought = await _brought(cr, do) if dozes else ""
     for pod in pods:
         if pod.ready and pod.ip and not pod.deleting:
             if dozes:
-                found[pod.name] = pod.annotations.get(access.ACCESS_ANNOTATION, "")
+                found[pod.name] = brought or pod.annotations.get(access.ACCESS_ANNOTATION, "")
                 continue
             port = SERVE_PORT if pod.is_head else REPORT_PORT
             answer = await do.probe.ready(pod.ip, port, PROBE_TIMEOUT_S)
             found[pod.name] = answer.access if isinstance(answer, Health) else ""
     return found
+
+
+async def _brought(cr: Deployment, do: Deps) -> str:
+    """Digest of the access file, if every kubelet has brought it by now; else empty."""
+    secret = await do.kube.find_metadata(
+        "Secret", cr.metadata.namespace, access.secret_name(cr.metadata.name)
+    )
+    if secret is None:
+        return ""
+    written = [lenient.when(one.get("time")) for one in secret["metadata"].get("managedFields", ())]
+    newest = max((when for when in written if when), default=None)
+    old = newest is not None and do.clock() - newest > SYNCED
+    return meta(secret).annotations.get(access.ACCESS_ANNOTATION, "") if old else ""

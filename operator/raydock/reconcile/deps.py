@@ -1,11 +1,13 @@
 """What a reconcile function gets, and what it gives back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from raydock.api.batchjob import JobState
+from raydock.facts.pod import Pod
+from raydock.facts.requests import Answered
 from raydock.facts.serve import ServeState
 from raydock.plan.defaults import Defaults
 from raydock.reasons import Reason
@@ -25,6 +27,14 @@ class Key(NamedTuple):
     kind: str
     namespace: str
     name: str
+
+
+class Newcomer(NamedTuple):
+    """A Deployment whose requests through an endpoint are judged."""
+
+    namespace: str
+    deployment: str
+    endpoint: str
 
 
 @dataclass(frozen=True)
@@ -123,6 +133,14 @@ class RayServe(Protocol):
     async def state(self, namespace: str, cluster: str, host: str, application: str) -> ServeState | None: ...
 
 
+class Requests(Protocol):
+    """What pods answered and still answer (raydock.reconcile.requests.Requests)."""
+
+    async def answered(self, who: Newcomer, pods: Iterable[Pod]) -> Answered | None: ...
+    async def ongoing(self, pods: Iterable[Pod]) -> bool: ...
+    def forget(self, who: Newcomer) -> None: ...
+
+
 class Reports(Protocol):
     """Newest report of each batch driver (raydock.reconcile.reports.Reports)."""
 
@@ -141,6 +159,7 @@ class Deps:
     reports: Reports
     probe: Probe
     serve: RayServe
+    requests: Requests
     clock: Callable[[], datetime]
     """Now, in UTC."""
     defaults: Defaults

@@ -1,6 +1,7 @@
 """One pass over an InferenceEndpoint: keys, split in force, route, status."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from raydock.api.base import PAUSED_ANNOTATION
@@ -14,10 +15,12 @@ from raydock.facts.rayservice import RayService, ray_service
 from raydock.facts.route import http_route
 from raydock.plan import access, traffic
 from raydock.plan import endpoint as plan
+from raydock.plan.meta import Manifest
+from raydock.plan.routes import routes
 from raydock.reasons import Reason
-from raydock.reconcile import keys
-from raydock.reconcile.children import child, make
-from raydock.reconcile.deps import Deps, Event, Key, Outcome
+from raydock.reconcile import keys, moves, stores, tokens
+from raydock.reconcile.children import child, make, remove
+from raydock.reconcile.deps import Deps, Event, Key, Object, Outcome
 from raydock.reconcile.report import paused, told_unfinished
 from raydock.reconcile.write_status import write_status
 from raydock.status import endpoint as status
@@ -44,40 +47,69 @@ async def reconcile(key: Key, do: Deps) -> Outcome:
 
 async def _pass(key: Key, cr: InferenceEndpoint, do: Deps) -> Outcome:
     live = await child("HTTPRoute", cr.metadata, cr.metadata.name, do)
-    before = traffic.remembered(meta(live).annotations.get(traffic.TRAFFIC_ANNOTATION) if live else None)
+    own = {meta(obj).name: obj for obj in do.store.owned_by("HTTPRoute", cr.metadata.uid)}
+    before = moves.held(live)
     deployments = _deployments(cr, before, do)
-    backends = {name: traffic.backend(found, _serves(cr, name, do)) for name, found in deployments.items()}
-    split = traffic.in_force(cr, before, backends)
     known = await keys.current(cr, do) if cr.spec.auth.mode is AuthMode.KEY else None
-    late = _not_held(cr, known, backends, do)
+    issuer = await tokens.current(cr, do)
+    former = meta(live).annotations.get(access.JWKS_ANNOTATION, "") if live else ""
+    # Keys that cannot be read any more go on: who took them away by mistake locks nobody out.
+    jwks = (issuer.jwks or former) if issuer else ""
+    marks = access.marks(cr.metadata.name, access.entry(cr, known.hashes if known else (), jwks))
+    backends = {name: traffic.backend(found, _serves(cr, name, do)) for name, found in deployments.items()}
+    late = _not_held(cr, marks, backends, do)
+    backends |= {name: replace(backends[name], knows=False) for name in late}
+    move = await moves.look(cr, before, backends, do)
     published = known is not None and known.next_hash is not None and not late
     if known is not None and published and _on_route(known, live):
         await keys.publish(cr, known, do)
         known = await keys.current(cr, do)
-    wanted = plan.route(cr, split, backends, known.hashes if known else (), do.defaults)
-    written = await make(wanted, live, do)
+    hashes = known.hashes if known else ()
+    first, *direct = routes(cr, move.split, backends, hashes, do.defaults, jwks, move.course)
+    written = await make(first, live, do)
+    now = [written or live, *[await _make_direct(cr, manifest, do) for manifest in direct]]
+    kept = {manifest["metadata"]["name"] for manifest in (first, *direct)}
+    await remove([obj for name, obj in own.items() if name not in kept], do)
     seen = status.Seen(
         gateway=_gateway(cr, do),
-        route=http_route(written or live) if written or live else None,
-        split=split,
+        routes=tuple(http_route(obj) for obj in now if obj),
+        split=move.split,
         backends=backends,
-        missing=tuple(name for name in traffic.wanted(cr) if deployments[name] is None),
+        missing=tuple(name for name in (*traffic.wanted(cr), *_mirror(cr)) if deployments[name] is None),
         keys=known,
+        issuer=issuer.problem if issuer else "",
+        store=await stores.problem(cr, do),
         not_held=tuple(late),
+        course=move.course,
+        answered=move.answered,
+        unclear=move.unclear,
     )
     told = status.endpoint(cr, seen, do.clock(), do.defaults)
     await write_status(cr, told, do)
+    tick_s = STEADY_TICK_S if status.is_settled(told) else MOVING_TICK_S
     return Outcome(
-        look_again_s=STEADY_TICK_S if status.is_settled(told) else MOVING_TICK_S,
-        events=_events(key, cr, before, split, known),
+        look_again_s=min(tick_s, known.former_s) if known and known.former_s else tick_s,
+        events=(
+            *_events(key, cr, before.split, move.split, known),
+            *moves.events(key, before.course, move.course),
+        ),
         wake=_readers(cr, do) if written else (),
     )
 
 
-def _deployments(cr: InferenceEndpoint, before: Mapping[str, int], do: Deps) -> dict[str, Deployment | None]:
-    """Each Deployment that the spec or the split in force names."""
+async def _make_direct(cr: InferenceEndpoint, manifest: Manifest, do: Deps) -> Object | None:
+    live = await child("HTTPRoute", cr.metadata, manifest["metadata"]["name"], do)
+    return await make(manifest, live, do) or live
+
+
+def _mirror(cr: InferenceEndpoint) -> tuple[str, ...]:
+    return (cr.spec.mirror.deployment,) if cr.spec.mirror else ()
+
+
+def _deployments(cr: InferenceEndpoint, before: moves.Held, do: Deps) -> dict[str, Deployment | None]:
+    """Each Deployment that the spec, the split in force or a move to another one names."""
     found: dict[str, Deployment | None] = {}
-    for name in dict.fromkeys([*(t.deployment for t in cr.spec.traffic), *before]):
+    for name in dict.fromkeys([*traffic.named(cr), *before.names]):
         obj = do.store.get("Deployment", cr.metadata.namespace, name)
         found[name] = Deployment.parse(obj) if obj else None
     return found
@@ -89,17 +121,18 @@ def _serves(cr: InferenceEndpoint, deployment: str, do: Deps) -> RayService | No
 
 
 def _not_held(
-    cr: InferenceEndpoint, known: plan.Keys | None, backends: Mapping[str, traffic.Backend], do: Deps
+    cr: InferenceEndpoint, marks: tuple[str, ...], backends: Mapping[str, traffic.Backend], do: Deps
 ) -> list[str]:
-    """Deployments that serve and whose pods don't know every key; the others learn them as they start."""
-    if known is None:
-        return []
+    """Deployments that serve and whose pods don't know every key; the others learn them as they start.
+
+    `marks`: what they report once they do.
+    """
     serving = {}
-    for share in cr.spec.traffic:
-        service = do.store.get("RayService", cr.metadata.namespace, share.deployment)
-        if service and backends[share.deployment].healthy:
-            serving[share.deployment] = meta(service).annotations.get(access.HELD_ANNOTATION, "")
-    return plan.not_held(known.hashes, serving)
+    for name, backend in backends.items():
+        service = do.store.get("RayService", cr.metadata.namespace, name)
+        if service and backend.healthy:
+            serving[name] = meta(service).annotations.get(access.HELD_ANNOTATION, "")
+    return plan.not_held(marks, serving)
 
 
 def _on_route(known: plan.Keys, live: Mapping[str, object] | None) -> bool:

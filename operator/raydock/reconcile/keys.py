@@ -35,12 +35,14 @@ async def current(cr: InferenceEndpoint, do: Deps) -> plan.Keys:
         coming = None
     hashes = [key_hash(key) for slot in plan.SLOTS if (key := _key(held, slot))]
     next_hash = key_hash(_key(coming, "key")) if coming else None
+    former, former_s = plan.former(_annotation(held, plan.FORMER_ANNOTATION), do.clock())
     return plan.Keys(
-        hashes=tuple(dict.fromkeys([*hashes, *([next_hash] if next_hash else [])])),
+        hashes=tuple(dict.fromkeys(one for one in (*hashes, next_hash, former) if one)),
         generation=int(_annotation(held, plan.GENERATION_ANNOTATION) or 1),
         handled=handled,
         next_for=_annotation(coming, ROTATE_ANNOTATION) if coming else None,
         next_hash=next_hash,
+        former_s=former_s,
     )
 
 
@@ -51,6 +53,7 @@ async def publish(cr: InferenceEndpoint, keys: plan.Keys, do: Deps) -> None:
     if asked is None or coming is None:
         return
     slot, value = asked
+    replaced = key_hash(_key(await _keys_secret(cr, do), slot))
     await do.kube.patch(
         "Secret",
         cr.metadata.namespace,
@@ -60,6 +63,7 @@ async def publish(cr: InferenceEndpoint, keys: plan.Keys, do: Deps) -> None:
                 "annotations": {
                     plan.HANDLED_ANNOTATION: value,
                     plan.GENERATION_ANNOTATION: str(keys.generation + 1),
+                    plan.FORMER_ANNOTATION: f"{replaced} {do.clock().isoformat()}",
                 }
             },
             "data": {slot: coming["data"]["key"]},

@@ -9,10 +9,12 @@ from raydock.facts.namespace import Quota
 from raydock.facts.node import Node
 from raydock.facts.pod import Pod
 from raydock.facts.room import Room
-from raydock.plan.meta import DEPLOYMENT_LABEL, JOB_LABEL
+from raydock.plan.meta import DEPLOYMENT_LABEL, JOB_LABEL, MANIFEST_ANNOTATION
+from raydock.plan.progression import PROGRESSION_ANNOTATION
 from raydock.reconcile.deps import Key, Store
 from raydock.reconcile.gate import Gate
 
+_OF_NO_DEPLOYMENT = (PROGRESSION_ANNOTATION, MANIFEST_ANNOTATION)
 OURS = ("Deployment", "InferenceEndpoint", "BatchJob")
 
 
@@ -146,15 +148,19 @@ def _said(endpoint: Any) -> Any:
 
 def _marks(route: Any) -> Any:
     """What Deployments take from an endpoint's route: keys and split."""
-    return route and route["metadata"].get("annotations")
+    if route is None:
+        return None
+    notes = route["metadata"].get("annotations") or {}
+    return {name: note for name, note in notes.items() if name not in _OF_NO_DEPLOYMENT}
 
 
 def routed_to(deployment: Any, store: Store) -> Iterable[Key]:
     """Endpoints that name a Deployment, or its RayService of the same name, in spec or in force."""
     name, namespace = deployment["metadata"]["name"], deployment["metadata"].get("namespace", "")
     for endpoint in store.in_namespace("InferenceEndpoint", namespace):
-        shares = [*endpoint["spec"]["traffic"], *(endpoint.get("status") or {}).get("traffic", ())]
-        if any(share["deployment"] == name for share in shares):
+        spec, status = endpoint["spec"], endpoint.get("status") or {}
+        mirror = [spec["mirror"]] if "mirror" in spec else []
+        if any(one["deployment"] == name for one in (*spec["traffic"], *mirror, *status.get("traffic", ()))):
             yield _key("InferenceEndpoint", endpoint)
 
 

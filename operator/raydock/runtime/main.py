@@ -21,10 +21,12 @@ from raydock.reconcile import RECONCILERS
 from raydock.reconcile.deps import Deps, Key
 from raydock.reconcile.ray_serve import RayServe
 from raydock.reconcile.reports import Reports
+from raydock.reconcile.requests import Requests
 from raydock.reconcile.wake import keys
 from raydock.remote.capacity_agent import agent_session
 from raydock.remote.dashboard import Dashboard, dashboards
 from raydock.remote.health import Probe, probing
+from raydock.remote.pages import Pages, reading
 from raydock.runtime import log, watch
 from raydock.runtime.capacity import gate_of
 from raydock.runtime.feasibility import Feasibility
@@ -67,6 +69,7 @@ class Operator:
         kube: Kube,
         probe: Probe,
         dashboard: Dashboard,
+        pages: Pages,
         to_agent: aiohttp.ClientSession,
     ) -> None:
         self.settings = settings
@@ -93,6 +96,7 @@ class Operator:
                 self.reports,
                 probe,
                 RayServe(kube, dashboard),
+                Requests(pages),
                 now,
                 settings.defaults,
             ),
@@ -219,9 +223,10 @@ async def run(
         connect(settings.kubeconfig, instance=settings.identity) as kube,
         probing() as probe,
         dashboards() as dashboard,
+        reading() as pages,
         agent_session() as to_agent,
     ):
-        operator = Operator(settings, kube, probe, dashboard, to_agent)
+        operator = Operator(settings, kube, probe, dashboard, pages, to_agent)
         kube.listeners += [operator.metrics.count, note, *listeners]
         made(operator)
         await operator.run(ends, take_signals)

@@ -26,6 +26,7 @@ CHILDREN: Final = (
     "HTTPRoute",
     "ControllerRevision",
     "PodDisruptionBudget",
+    "NetworkPolicy",
     "Service",
 )
 """Watched where they carry our label; KubeRay hands the labels on to its RayClusters."""

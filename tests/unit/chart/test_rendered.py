@@ -174,6 +174,13 @@ def test_wrong_values_are_refused_by_name(wrong: str, said: str) -> None:
         render(sets=[wrong])
 
 
+def test_a_certificate_makes_it_listen_with_https_too() -> None:
+    sets = [*WITHOUT_CRDS, "gateway.create=true", "gateway.tlsSecretName=public"]
+    _, secure = the(render(sets=sets), "Gateway")["spec"]["listeners"]
+    assert (secure["protocol"], secure["port"]) == ("HTTPS", 443)
+    assert secure["tls"] == {"certificateRefs": [{"name": "public"}]}
+
+
 def test_a_gateway_is_made_in_the_release_namespace_only() -> None:
     with pytest.raises(Refused, match=r"leave gateway\.namespace empty"):
         render(sets=["gateway.create=true", "gateway.namespace=elsewhere"])

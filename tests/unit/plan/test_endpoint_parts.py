@@ -1,5 +1,6 @@
 """The split in force, the URL, what the gateway said, and what a rotation needs."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,10 +8,12 @@ import pytest
 from raydock.api import InferenceEndpoint
 from raydock.api.deployment import DeploymentStatus
 from raydock.facts.gateway import gateway
+from raydock.facts.route import http_route
+from raydock.plan import access, traffic
 from raydock.plan import endpoint as plan
-from raydock.plan import traffic
 from raydock.plan.defaults import Defaults, GatewayRef
-from raydock.plan.traffic import Backend
+from raydock.plan.progression import PROGRESSION_ANNOTATION, Course, memory
+from raydock.plan.traffic import TRAFFIC_ANNOTATION, Backend
 from tests.unit.plan.given import DEFAULTS, NOW, child, dep, endpoint, meta, route, with_status
 
 UP, DOWN, NONE = Backend("svc", True), Backend("svc", False), Backend("", False)
@@ -33,6 +36,26 @@ SPLIT = [{"deployment": "a", "percent": 90}, {"deployment": "b", "percent": 10}]
 )
 def test_the_split_in_force(before: dict[str, int], a: Backend, b: Backend, wanted: dict[str, int]) -> None:
     assert traffic.in_force(endpoint(traffic=SPLIT), before, {"a": a, "b": b, "gone": NONE}) == wanted
+
+
+LENDS = Backend("svc", True, invokes=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted"),
+    [
+        pytest.param({}, {}, id="at the beginning nobody answers"),
+        pytest.param({"a": 100}, {"a": 100}, id="what is in force stays"),
+    ],
+)
+def test_predictions_and_paths_have_no_url_in_common(before: dict[str, int], wanted: dict[str, int]) -> None:
+    backends = {"a": UP, "b": LENDS}
+    assert traffic.mixed(endpoint(traffic=SPLIT), backends) == ("a", "b")
+    assert traffic.in_force(endpoint(traffic=SPLIT), before, backends) == wanted
+    both = {"a": LENDS, "b": LENDS}
+    assert traffic.in_force(endpoint(traffic=SPLIT), before, both) == {"a": 90, "b": 10}
+    mirror = endpoint(traffic=[{"deployment": "a", "percent": 100}], mirror={"deployment": "b", "percent": 5})
+    assert traffic.mixed(mirror, backends) == ("a", "b")
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[1]", '{"a": "x"}', '"a"'])
@@ -62,7 +85,7 @@ def test_a_backend_is_where_its_ray_service_runs_and_as_healthy_as_it_claims() -
     assert traffic.backend(up, starts) == NONE
     assert traffic.backend(up, None) == NONE
     lost = with_status(dep(), DeploymentStatus())
-    assert traffic.backend(lost, runs) == Backend("iris-serve", False)
+    assert traffic.backend(lost, runs) == Backend("iris-serve", False, unknown=True)
 
 
 def gate(*listeners: dict[str, Any], addresses: tuple[str, ...] = ("10.0.0.1",)) -> Any:
@@ -150,6 +173,20 @@ def test_a_rotation_is_asked_once_a_value(value: str | None, handled: str | None
     assert plan.rotation_refused(cr) == (value == "both")
 
 
+@pytest.mark.parametrize(
+    ("seconds", "want"),
+    [(-1, ("", 0)), (0, ("ab", 2.5)), (2, ("ab", 0.5)), (2.5, ("", 0)), (1e6, ("", 0))],
+)
+def test_a_replaced_key_opens_for_a_moment(seconds: float, want: tuple[str, float]) -> None:
+    note = f"ab {(NOW - timedelta(seconds=seconds)).isoformat()}"
+    assert plan.former(note, NOW) == want
+
+
+@pytest.mark.parametrize("note", [None, "", "ab", "ab never"])
+def test_no_key_was_replaced(note: str | None) -> None:
+    assert plan.former(note, NOW) == ("", 0)
+
+
 def test_an_open_endpoint_rotates_nothing() -> None:
     cr: InferenceEndpoint = endpoint(annotations={"raydock.io/rotate": "primary"}, auth={"mode": "None"})
     assert plan.rotation_asked(cr, None) is None
@@ -167,3 +204,53 @@ def test_keys_are_pending_until_every_deployment_reported_them(
     serving: dict[str, str], late: list[str]
 ) -> None:
     assert plan.not_held(("a" * 64, "b" * 64), serving) == late
+
+
+@pytest.mark.parametrize(
+    ("outcome", "knows"), [("Progressing", True), ("RolledBack", True), ("Promoted", False)]
+)
+def test_who_may_get_the_traffic_back_keeps_the_keys(outcome: str, *, knows: bool) -> None:
+    now = NOW.isoformat()
+    move = Course({"iris": 100}, {"b": 100}, "b", now, 100, outcome=outcome)
+    notes = {TRAFFIC_ANNOTATION: '{"b": 100}', PROGRESSION_ANNOTATION: memory(move)}
+    seen = http_route({"metadata": meta("flower", annotations=notes), "spec": {"rules": []}})
+    asks = endpoint(traffic=[{"deployment": "b", "percent": 100}])
+    content = access.access(dep(), [(asks, seen)])
+    assert content.endpoints["flower"].routes_here is knows
+
+
+def test_an_endpoint_without_keys_is_known_by_a_mark_of_its_own() -> None:
+    open_, keyed = endpoint("open", auth={"mode": "None"}), endpoint("keyed")
+    found = {access.marks(cr.metadata.name, access.entry(cr, (), "")) for cr in (open_, keyed)}
+    assert len(found) == 2
+    content = access.access(dep(), [(open_, None)])
+    assert access.held(content) == access.marks("open", access.entry(open_, (), ""))[0]
+
+
+@pytest.mark.parametrize(
+    ("traffic_", "mirror", "variables", "wanted"),
+    [
+        pytest.param(["iris", "b"], None, {"AWS_REGION": "x"}, ("b", "iris"), id="it works, and so does b"),
+        pytest.param(["b"], "iris", {"AWS_REGION": "x"}, None, id="the mirror gets no copies of these"),
+        pytest.param(["iris"], None, None, None, id="the Secret is missing"),
+        pytest.param(["b"], None, {"AWS_REGION": "x"}, None, id="another one's"),
+    ],
+)
+def test_who_works_on_asynchronous_requests(
+    traffic_: list[str], mirror: str | None, variables: dict[str, str] | None, wanted: tuple[str, ...] | None
+) -> None:
+    asks = endpoint(
+        traffic=[{"deployment": name, "percent": 100 if name == traffic_[0] else 0} for name in traffic_],
+        asyncInference={"outputUri": "s3://answers/iris/"},
+        compatibility=["SageMaker"],
+        mirror={"deployment": mirror, "percent": 10} if mirror else None,
+    )
+    found = access.access(dep(), [(asks, None)], {} if variables is None else {"flower": variables})
+    told = found.endpoints["flower"].asynchronous
+    assert (told.deployments if told else None) == wanted
+    if told:
+        assert (told.output_uri, told.failure_uri) == ("s3://answers/iris", "s3://answers/iris/failures")
+        assert (told.max_concurrent, told.credentials) == (4, variables)
+        assert "AWS_REGION" not in repr(told)
+    plain = access.access(dep(), [(asks, None)])
+    assert access.held(found) == access.held(plain), "who holds the keys is not asked anew"

@@ -8,10 +8,13 @@ import pytest
 from raydock.api import Deployment
 from raydock.capacity.verdict import Verdict
 from raydock.facts.rayservice import ray_service
+from raydock.facts.service import service
 from raydock.plan import access
 from raydock.plan.deployment import Step, next_step
 from raydock.plan.meta import MANIFEST_ANNOTATION
 from raydock.plan.seen import Seen
+from raydock.plan.service import serving_service
+from raydock.wire.host import Health
 from tests.unit.plan.given import (
     DEFAULTS,
     NO,
@@ -165,6 +168,41 @@ def test_keys_are_reported_as_held_when_every_serving_pod_says_so(
     told = {name: digest if word == "new" else word for name, word in held.items()}
     seen = replace(seen_of(dep()), endpoints=ROUTED, pods=(head("iris-a"), head("iris-b")), held=told)
     assert step_of(dep(), seen).held == wanted
+
+
+KEPT = {"flower": {"AWS_REGION": "x"}}
+LATER = endpoint(asyncInference={"outputUri": "s3://answers/iris"}, compatibility=["SageMaker"])
+
+
+@pytest.mark.parametrize(
+    ("stores", "status", "holds", "looked", "wanted"),
+    [
+        pytest.param(KEPT, "ready", True, None, "u-iris-a/0", id="for the first time"),
+        pytest.param(KEPT, "ready", True, "lost", None, id="the last word of the one that is lost"),
+        pytest.param(KEPT, "ready", True, "u-old/0", "u-iris-a/0", id="another head"),
+        pytest.param(KEPT, "ready", True, "u-iris-a/0", None, id="known"),
+        pytest.param(KEPT, "ready", False, None, None, id="it does not know the store yet"),
+        pytest.param(KEPT, "starting", True, None, None, id="nobody runs"),
+        pytest.param({}, "ready", True, None, None, id="nothing is kept"),
+    ],
+)
+def test_who_has_looked_for_asynchronous_requests(
+    stores: Any, status: str, holds: bool, looked: str | None, wanted: str | None
+) -> None:
+    routed = ((LATER, route(hashes="aa" * 32)),)
+    seen = replace(
+        seen_of(dep()),
+        endpoints=routed,
+        stores=stores,
+        pods=(replace(head("iris-a"), uid="u-iris-a", ready=looked != "lost"),),
+        service=service(serving_service(dep(), "iris-a", NOW.isoformat())),
+    )
+    assert seen.child
+    notes = {**seen.child.meta.annotations, **({access.LOOKED_ANNOTATION: looked} if looked else {})}
+    child = replace(seen.child, meta=replace(seen.child.meta, annotations=notes))
+    digest = access.access_digest(access.access(dep(), routed, stores, "iris-a"))
+    seen = replace(seen, child=child, health=Health(status, "iris", "r1", digest if holds else "old"))
+    assert step_of(dep(), seen).looked == wanted
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from raydock.plan.deployment import next_step, ways
 from raydock.plan.marks import CLUSTER_ANNOTATION, Way, marks
 from raydock.plan.observed import Observed
 from raydock.plan.seen import Seen
+from raydock.plan.serve_config import longest_answer_s
 from raydock.plan.service import serving_service
 from raydock.plan.way_back import ROLLED_BACK_ANNOTATION, RolledBack, good
 from raydock.wire.failure import line
@@ -448,6 +449,17 @@ def test_a_former_cluster_goes_a_minute_after_requests_left_it() -> None:
     leads = serving_service(PODS, "iris-b", "2026-05-04T10:00:00Z")
     seen = replace(seen, service=service(leads), service_object=leads)
     for seconds, former in ((59, ()), (60, ("iris-a",))):
+        o = Observed(PODS, seen, after(seconds))
+        assert next_step(o, chosen(o), DEFAULTS).former == former
+
+
+def test_a_former_cluster_stays_as_long_as_it_answers_somebody() -> None:
+    seen = switched(moved(PODS, serving(OLD)), None)
+    leads = serving_service(PODS, "iris-b", "2026-05-04T10:00:00Z")
+    seen = replace(seen, service=service(leads), service_object=leads, busy=frozenset({"iris-a"}))
+    longest = longest_answer_s(PODS)
+    assert longest == 60 + 480
+    for seconds, former in ((59, ()), (60, ()), (59 + longest, ()), (60 + longest, ("iris-a",))):
         o = Observed(PODS, seen, after(seconds))
         assert next_step(o, chosen(o), DEFAULTS).former == former
 

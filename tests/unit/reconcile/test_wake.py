@@ -8,9 +8,11 @@ import pytest
 
 from raydock.facts.node import node
 from raydock.facts.pod import pod
+from raydock.plan.meta import MANIFEST_ANNOTATION
+from raydock.plan.progression import PROGRESSION_ANNOTATION
 from raydock.reconcile.deps import Key
 from raydock.reconcile.gate import Gate
-from raydock.reconcile.wake import keys
+from raydock.reconcile.wake import keys, routed_to
 from raydock.runtime.store import Store
 from tests.unit.plan.given import head
 
@@ -50,6 +52,8 @@ ROUTE = obj(
     "HTTPRoute", "to-iris", owner=("InferenceEndpoint", "to-iris"), metadata={"annotations": {"a": "1"}}
 )
 KEYED = {**ROUTE, "metadata": {**ROUTE["metadata"], "annotations": {"a": "2"}}}
+NOTES = {"a": "1", PROGRESSION_ANNOTATION: "{}", MANIFEST_ANNOTATION: "x"}
+NOTED = {**ROUTE, "metadata": {**ROUTE["metadata"], "annotations": NOTES}}
 JOB = obj("BatchJob", "from-iris", spec={"deployment": "iris"})
 RAY_JOB = obj("RayJob", "from-iris-1", owner=("BatchJob", "from-iris"))
 
@@ -122,6 +126,9 @@ CORDONED = replace(N1, unschedulable=True)
             {"InferenceEndpoint/to-iris"},
             id="endpoint's status",
         ),
+        pytest.param(
+            "HTTPRoute", NOTED, ROUTE, {"InferenceEndpoint/to-iris"}, id="where a move of the route stands"
+        ),
         pytest.param("HTTPRoute", ROUTE, None, {"InferenceEndpoint/to-iris"} | DEPLOYMENTS, id="route"),
         pytest.param(
             "HTTPRoute", KEYED, ROUTE, {"InferenceEndpoint/to-iris"} | DEPLOYMENTS, id="route's keys"
@@ -170,3 +177,9 @@ def test_a_pod_wakes_its_owner_by_label(store: Store, gate: Gate) -> None:
     mine = replace(BOUND, labels={**BOUND.labels, **LABELLED})
     assert names(keys("Pod", mine, None, store, gate)) == {"Deployment/iris"}
     assert names(keys("Pod", None, replace(mine, phase="Succeeded"), store, gate)) == {"Deployment/iris"}
+
+
+def test_an_endpoint_looks_at_its_mirror(store: Store) -> None:
+    mirror = {"deployment": "iris", "percent": 5}
+    store.put("InferenceEndpoint", obj("InferenceEndpoint", "copies", spec={"traffic": [], "mirror": mirror}))
+    assert Key("InferenceEndpoint", "demo", "copies") in routed_to(IRIS, store)

@@ -8,7 +8,9 @@ import pytest
 from raydock.api import InferenceEndpoint
 from raydock.api.endpoint import InferenceEndpointStatus
 from raydock.facts.gateway import gateway
+from raydock.facts.requests import Answered
 from raydock.plan.endpoint import Keys
+from raydock.plan.progression import Course
 from raydock.plan.traffic import Backend
 from raydock.reasons import Reason
 from raydock.status import endpoint as status
@@ -23,7 +25,11 @@ GATE = gateway(
     }
 )
 KEYS = Keys(("a" * 64, "b" * 64), 1, None)
-GOOD = status.Seen(GATE, route(), {"iris": 100}, {"iris": UP}, (), KEYS, ())
+GOOD = status.Seen(GATE, (route(), route("iris.iris")), {"iris": 100}, {"iris": UP}, (), KEYS, "", "", ())
+MOVING = endpoint(progression={"steps": [5, 50]})
+COURSE = Course({"old": 100}, {"iris": 100}, "iris", NOW.isoformat(), 50, base=Answered(100, 2))
+FAILED = replace(COURSE, outcome="RolledBack", message="7 of 100 requests failed at iris", base=None)
+LATER = endpoint(asyncInference={"outputUri": "s3://b/out"}, compatibility=["SageMaker"])
 ZERO = endpoint(traffic=[{"deployment": "iris", "percent": 0}])
 
 
@@ -32,6 +38,17 @@ def words(told: InferenceEndpointStatus) -> dict[str, str]:
 
 
 SITUATIONS = [
+    pytest.param(LATER, GOOD, {"Ready": "True/Ready", "AsyncReady": "True/AsyncTaken"}, id="asynchronous"),
+    pytest.param(
+        LATER,
+        replace(GOOD, store="Secret s3 does not exist"),
+        {
+            "Ready": "False/DependencyMissing",
+            "AsyncReady": "False/DependencyMissing",
+            "Reconciling": "True/DependencyMissing",
+        },
+        id="asynchronous, without the Secret",
+    ),
     pytest.param(endpoint(), GOOD, {"Ready": "True/Ready"}, id="ready"),
     pytest.param(
         endpoint(),
@@ -45,7 +62,7 @@ SITUATIONS = [
     ),
     pytest.param(
         endpoint(),
-        replace(GOOD, route=None),
+        replace(GOOD, routes=()),
         {
             "Ready": "False/RouteNotAccepted",
             "RouteAccepted": "False/RouteNotAccepted",
@@ -55,13 +72,53 @@ SITUATIONS = [
     ),
     pytest.param(
         endpoint(),
-        replace(GOOD, route=route(accepted=False)),
+        replace(GOOD, routes=(route(), route(accepted=False))),
         {
             "Ready": "False/RouteNotAccepted",
             "RouteAccepted": "False/RouteNotAccepted",
             "Reconciling": "True/RouteNotAccepted",
         },
         id="refused by the gateway",
+    ),
+    pytest.param(
+        MOVING,
+        replace(GOOD, split={"old": 95, "iris": 5}, backends={"iris": UP, "old": UP}, course=COURSE),
+        {"Ready": "False/Progressing", "Reconciling": "True/Progressing"},
+        id="on its way",
+    ),
+    pytest.param(
+        MOVING,
+        replace(GOOD, split={"old": 100}, backends={"iris": UP, "old": UP}, course=FAILED),
+        {"Ready": "False/ProgressionFailed", "Stalled": "True/ProgressionFailed"},
+        id="its newcomer did badly",
+    ),
+    pytest.param(
+        MOVING,
+        replace(GOOD, split={"old": 100}, backends={"iris": UP, "old": UP}, unclear="a and b rise at once"),
+        {"Ready": "False/ProgressionUnclear", "Stalled": "True/ProgressionUnclear"},
+        id="two rise at once",
+    ),
+    pytest.param(
+        MOVING,
+        replace(GOOD, course=replace(COURSE, outcome="Promoted", percent=100)),
+        {"Ready": "True/Ready"},
+        id="its newcomer did well",
+    ),
+    pytest.param(
+        endpoint(mirror={"deployment": "copy", "percent": 10}),
+        replace(GOOD, backends={"iris": UP, "copy": NONE}),
+        {
+            "Ready": "False/DeploymentNotReady",
+            "DeploymentsReady": "False/DeploymentNotReady",
+            "Reconciling": "True/DeploymentNotReady",
+        },
+        id="its mirror is not healthy",
+    ),
+    pytest.param(
+        endpoint(mirror={"deployment": "copy", "percent": 10}),
+        replace(GOOD, backends={"iris": UP, "copy": replace(UP, invokes=True)}),
+        {"Ready": "False/RouteModeConflict", "Stalled": "True/RouteModeConflict"},
+        id="two forms of routes",
     ),
     pytest.param(
         endpoint(),
@@ -170,3 +227,30 @@ def test_a_pass_that_ended_early_and_a_paused_object() -> None:
     paused = status.paused(good, after(5))
     assert words(paused)["Paused"] == "True/Paused"
     assert status.paused(with_status(good, paused), after(9)) == with_status(good, paused).status
+
+
+@pytest.mark.parametrize(
+    ("seen", "want"),
+    [
+        (GOOD, ("Idle", 0, None, "")),
+        (
+            replace(GOOD, course=COURSE, answered=Answered(150, 3, {"0.1": 50, "+Inf": 50})),
+            ("Progressing", 2, "iris", "iris has 50 %, step 2 of 3: 1 of 50 requests failed, p99 99 ms"),
+        ),
+        (
+            replace(GOOD, course=COURSE, answered=Answered(110, 2)),
+            ("Progressing", 2, "iris", "iris has 50 %, step 2 of 3: 10 of 20 requests that it is judged on"),
+        ),
+        (
+            replace(GOOD, course=COURSE),
+            ("Progressing", 2, "iris", "iris has 50 %, step 2 of 3: its requests could not be read yet"),
+        ),
+        (replace(GOOD, course=FAILED), ("RolledBack", 2, "iris", "7 of 100 requests failed at iris")),
+        (replace(GOOD, course=replace(COURSE, outcome="Promoted", percent=100)), ("Promoted", 3, "iris", "")),
+    ],
+)
+def test_a_move_is_told(seen: status.Seen, want: tuple[str, int, str | None, str]) -> None:
+    told = status.endpoint(MOVING, seen, NOW, DEFAULTS).progression
+    assert told is not None
+    assert (told.state, told.step, told.candidate, told.message) == want
+    assert status.endpoint(endpoint(), seen, NOW, DEFAULTS).progression is None

@@ -24,6 +24,7 @@ HARD = Failure("PredictFailed", 'a "quoted" C:\\path\nsecond line ü', final=Fal
         pytest.param(f'{line(HARD)}\n{MARK}{{"reason":"x', id="the last one was cut"),
         pytest.param(f"{line(HARD)}\n{MARK}", id="only the mark of the last one is left"),
         pytest.param(f"{line(HARD)}\n{MARK}{{}}", id="the last one is another shape"),
+        pytest.param(f"{line(HARD)}\n{MARK}{MARK}", id="marks without anything"),
     ],
 )
 def test_it_is_found(text: str) -> None:
@@ -41,6 +42,12 @@ def test_any_message_comes_back(message: str, final: bool, before: str, behind: 
     failure = Failure("ModelLoadFailed", message, final)
     assert find(f"{before}{line(failure)}\n{behind}") == failure
     assert find(json.dumps(f"{before}{line(failure)}\n{behind}")) == failure
+
+
+def test_a_message_may_hold_the_mark() -> None:
+    failure = Failure("ImportFailed", f"said {MARK}and {MARK}")
+    assert find(line(failure)) == failure
+    assert find(json.dumps(line(failure))) == failure
 
 
 def test_a_long_message_keeps_its_end() -> None:
