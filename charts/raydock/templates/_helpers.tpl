@@ -41,6 +41,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- $gateway := dict "name" .Values.gateway.name "namespace" (include "raydock.gatewayNamespace" .) -}}
 {{- with .Values.gateway.sectionName }}{{ $_ := set $gateway "sectionName" . }}{{ end -}}
 {{- $known := dict "gateway" $gateway
+    "operatorNamespace" .Release.Namespace
     "leaseName" (include "raydock.operator" .)
     "reportUrl" (printf "http://%s.%s.svc:8080" (include "raydock.operator" .) .Release.Namespace) -}}
 {{- with .Values.gateway.address }}{{ $_ := set $known "gatewayAddress" . }}{{ end -}}
