@@ -67,6 +67,7 @@ def said(served: Served) -> str:
     return json.dumps(served.status) + events + log
 
 
+@pytest.mark.slow
 def test_without_a_clear_yes_the_old_version_serves_and_nothing_leaks(
     served: Served, agent: str, request: pytest.FixtureRequest
 ) -> None:

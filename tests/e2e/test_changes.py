@@ -1,11 +1,9 @@
 """Changes of what serves: in place, blue/green, and keys; under callers that never stop."""
 
-import time
-
 import pytest
 import yaml
 
-from tests.e2e.calls import Load, ask
+from tests.e2e.calls import Load
 from tests.e2e.cluster import QUICKSTART, Cluster, until
 
 pytestmark = pytest.mark.e2e
@@ -27,6 +25,7 @@ def test_params_are_applied_without_a_new_pod(iris: Cluster) -> None:
     assert not load.failed, load.told()
 
 
+@pytest.mark.slow
 def test_new_code_comes_by_blue_green_without_a_failed_request(iris: Cluster) -> None:
     code = yaml.safe_load((QUICKSTART / "code.yaml").read_text())
     code["metadata"]["namespace"] = iris.namespace
@@ -53,27 +52,3 @@ def test_new_code_comes_by_blue_green_without_a_failed_request(iris: Cluster) ->
     assert load.deployments["iris-v2"] > 0
     (head,) = iris.heads("deployment", "iris-v2")
     assert "the new code is here" in iris.kubectl("logs", head["metadata"]["name"])
-
-
-def test_a_rotated_key_is_known_before_it_is_published(iris: Cluster) -> None:
-    url, old, other = iris.url("iris"), iris.key("iris"), iris.key("iris", "secondary")
-    with Load(url, other) as load:
-        began = time.monotonic()
-        iris.kubectl(
-            "annotate",
-            "inferenceendpoints.raydock.io",
-            "iris",
-            f"raydock.io/rotate=primary:{began}",
-            "--overwrite",
-        )
-
-        def new_key() -> str | None:
-            key = iris.key("iris")
-            return key if key != old else None
-
-        new = until(new_key, 60, "new key")
-        load.key = new  # the callers take it the moment it is published
-        assert ask(url, new).status == 200
-        until(lambda: ask(url, old).status == 401, 30, "refusal of the old key")
-    assert not load.failed, load.told()
-    assert ask(url, other).status == 200

@@ -154,6 +154,7 @@ def replica(roll: Served, head: str) -> str:
     return found.split()[0] if found.split() else ""
 
 
+@pytest.mark.slow
 def test_recreate_and_suspend_free_what_they_held(roll: Served) -> None:
     pods = roll.pods()
     roll.apply(rollout={"strategy": "Recreate"}, env=[{"name": "A", "value": "2"}])

@@ -97,6 +97,7 @@ def test_a_key_is_known_to_all_pods_before_it_is_shown(spread: Served) -> None:
     assert {spread.ask(key).status for _ in range(20)} == {200}
 
 
+@pytest.mark.slow
 def test_from_no_pod_at_all_the_first_request_is_held_until_it_is_answered(spread: Served) -> None:
     spread.apply(autoscaling=AUTO)
     for _ in range(2):
