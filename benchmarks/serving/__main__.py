@@ -57,11 +57,12 @@ def measured(variant: str, connections: int, seconds: float) -> dict[str, Any]:
         while not (line := server.stdout.readline()).startswith("ready"):
             if not line:
                 raise RuntimeError(f"{variant} did not start")
-        client = [sys.executable, "-m", "benchmarks.serving.client"]
-        client += ["127.0.0.1", port, "/", KEY, str(connections), str(seconds)]
-        figures: dict[str, Any] = json.loads(
-            subprocess.run(client, env=env, check=True, capture_output=True).stdout
+        target = {"host": "127.0.0.1", "port": int(port), "headers": {"api-key": KEY}}
+        client = [sys.executable, "-m", "benchmarks.serving.client", str(connections), str(seconds)]
+        done = subprocess.run(
+            client, input=json.dumps(target), env=env, check=True, capture_output=True, text=True
         )
+        figures: dict[str, Any] = json.loads(done.stdout)
         return figures
 
 

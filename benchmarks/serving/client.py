@@ -1,18 +1,19 @@
 """A closed loop of keep-alive connections.
 
-`python -m benchmarks.serving.client HOST PORT PATH KEY CONNECTIONS SECONDS`
+`python -m benchmarks.serving.client CONNECTIONS SECONDS`, with the Target as JSON on standard input.
 """
 
 import asyncio
 import json
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import uvloop
 
 WARM_UP_S = 3.0
-BODY = b"[[5.1,3.5,1.4,0.2]]"
+BODY = "[[5.1,3.5,1.4,0.2]]"
 
 
 @dataclass(frozen=True)
@@ -22,24 +23,25 @@ class Target:
     host: str
     port: int
     path: str = "/"
-    key: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = BODY
 
     @property
     def request(self) -> bytes:
         """One POST."""
-        head = (
-            f"POST {self.path} HTTP/1.1\r\nhost: {self.host}\r\napi-key: {self.key}\r\n"
-            f"content-type: application/json\r\ncontent-length: {len(BODY)}\r\n\r\n"
-        )
-        return head.encode() + BODY
+        named = {"host": self.host, "content-type": "application/json", **self.headers}
+        lines = [f"{name}: {value}" for name, value in named.items()]
+        length = f"content-length: {len(self.body)}"
+        return "\r\n".join([f"POST {self.path} HTTP/1.1", *lines, length, "", self.body]).encode()
 
 
 async def caller(target: Target, until: float) -> list[float]:
     """One connection: a request as soon as the last one was answered; seconds that each took."""
     reader, writer = await asyncio.open_connection(target.host, target.port)
+    request = target.request
     took = []
     while (began := time.perf_counter()) < until:
-        writer.write(target.request)
+        writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         if not head.startswith(b"http/1.1 200"):
             raise RuntimeError(head.decode())
@@ -66,6 +68,6 @@ async def load(target: Target, connections: int, seconds: float) -> dict[str, fl
 
 
 if __name__ == "__main__":
-    host, port, path, key, connections, seconds = sys.argv[1:]
-    where = Target(host, int(port), path, key)
+    connections, seconds = sys.argv[1:]
+    where = Target(**json.load(sys.stdin))
     print(json.dumps(uvloop.run(load(where, int(connections), float(seconds)))))

@@ -1,0 +1,1 @@
+"""More requests than there is room for."""
