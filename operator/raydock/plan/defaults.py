@@ -1,10 +1,15 @@
 """The operator settings that a plan depends on: everything a manifest takes that no CR says."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from annotated_types import Ge
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
+
+CAMEL: Final = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+"""Of what the chart's values hold."""
+DESCRIBED: Final = ConfigDict(**CAMEL, use_attribute_docstrings=True)
+"""Of what their reference describes field by field."""
 
 
 class Shape(BaseModel):
@@ -19,7 +24,7 @@ class Shape(BaseModel):
 class GatewayRef(BaseModel):
     """The Gateway that carries the routes of endpoints which name none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    model_config = CAMEL
 
     name: str = "raydock"
     namespace: str = "raydock-system"
@@ -30,7 +35,7 @@ class GatewayRef(BaseModel):
 class Peer(BaseModel):
     """Pods that may open connections, as in a NetworkPolicy; both selectors together."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    model_config = CAMEL
 
     namespace_selector: dict[str, Any] | None = None
     """Of their namespaces; the Deployment's own when None."""
@@ -51,13 +56,7 @@ def _all_of(namespace: str) -> Peer:
 class NetworkPolicy(BaseModel):
     """Who may reach the pods of Deployments."""
 
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        populate_by_name=True,
-        use_attribute_docstrings=True,
-    )
+    model_config = DESCRIBED
 
     enabled: bool = False
     """Whether each Deployment gets a NetworkPolicy, which admits nobody but these and its own pods."""
@@ -72,13 +71,7 @@ class NetworkPolicy(BaseModel):
 class Defaults(BaseModel):
     """Cluster-wide choices of the platform engineer (chart value `settings`)."""
 
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        populate_by_name=True,
-        use_attribute_docstrings=True,
-    )
+    model_config = DESCRIBED
 
     runtime_image: str = "ghcr.io/raydock/raydock-runtime:0.1.0"
     """Image of Ray pods whose CR names none."""

@@ -102,7 +102,7 @@ class AccessFile:
         """Do so until cancelled."""
         while True:
             await self.refresh()
-            await asyncio.sleep(REFRESH_EVERY_S)  # noqa: TID251 - nobody tells
+            await asyncio.sleep(REFRESH_EVERY_S)  # noqa: TID251 - no issuer tells of its keys
 
 
 class Rules:

@@ -113,7 +113,7 @@ class Host:
 
     async def stay(self, seconds: float) -> None:
         """Do nothing: while this is asked, the autoscaler sees a request."""
-        await asyncio.sleep(seconds)  # noqa: TID251 - that is all
+        await asyncio.sleep(seconds)  # noqa: TID251 - the call that is open is all its use
 
     async def check_health(self) -> None:
         """Serve replaces a replica whose health check raises: only the user's object can say so."""
@@ -155,7 +155,7 @@ class Host:
             raise LoadFailed(Reason.MODEL_LOAD_FAILED, said) from exc
         target = Target(loaded.app, self._lifespan.state)
         await _healthy(target, config.health_path, args.startup_timeout_s)
-        self._fresh = asyncio.create_task(self._access.keep_fresh())  # noqa: TID251 - outlives this call
+        self._fresh = asyncio.create_task(self._access.keep_fresh())  # noqa: TID251 - __del__ ends it
         self._front.open(target)
         self._work_later()
         if args.report_port is not None:
@@ -174,7 +174,7 @@ class Host:
             serve=_Calls(),
         )
         self._front.asynchronous = found
-        self._later = asyncio.create_task(found.run())  # noqa: TID251 - outlives this call
+        self._later = asyncio.create_task(found.run())  # noqa: TID251 - __del__ ends it
 
     async def _with_params(self, loaded: Loaded, config: HostConfig) -> HostConfig:
         """`config`, less its params and revision if the app does not take the params."""

@@ -126,6 +126,11 @@ def test_steps_that_it_has_already_or_never_reaches_are_left_out() -> None:
     assert progression.shares(course, RULES) == (25, 40)
 
 
+def test_who_gets_nothing_on_the_way_is_not_in_the_split() -> None:
+    course = begun({"a": 98, "b": 2}, {"c": 100})
+    assert progression.split(replace(course, percent=90)) == {"a": 10, "c": 90}
+
+
 @given(st.data())
 def test_every_split_sums_to_a_hundred_and_nobody_goes_the_wrong_way(data: st.DataObject) -> None:
     names = "abcd"

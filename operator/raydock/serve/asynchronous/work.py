@@ -138,7 +138,7 @@ class Work:
                 if error.final or time.monotonic() > end:
                     raise
                 log.warning("the answer to an asynchronous request could not be left: %s", error)
-            await asyncio.sleep(PAUSE_S)  # noqa: TID251 - between two tries with another's server
+            await asyncio.sleep(PAUSE_S)  # noqa: TID251 - between two tries at the store
 
     async def _result(self, asked: Asked, of: str, number: int) -> Result:
         if number > TRIES:

@@ -73,8 +73,9 @@ class Form(ABC):
         """For the app's answer."""
 
     def kept(self, asked: Asked, rules: AsyncAccess) -> Whole:
-        """What the caller of a `wish` gets now."""
-        raise NotImplementedError
+        """What the caller of a `wish` gets now. Only a form that makes wishes is asked, and has its own."""
+        del asked, rules
+        raise AssertionError(f"{type(self).__name__} makes no wish, so nothing is kept for it")
 
     @abstractmethod
     def refusal(self, refused: Refused, request_id: str) -> Whole:

@@ -190,6 +190,23 @@ async def test_an_app_that_ends_leaves_its_work_to_others(
         assert (stores.content(OUTPUT, "x.out"), stores.failure("x")) == (b"answer to x", None)
 
 
+async def test_what_was_settled_by_who_was_lost_is_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replica was lost between the failure that it left and the end of the request."""
+    async with replicas(tmp_path, monkeypatch) as (all_, stores):
+        model = Model()
+        lost = all_.start(app=model)
+        await lost.ask(b"x", inference_id="x")
+        await model.until_asked(1)
+        await all_.kill(lost)
+        stores.put(FAILURES, record.failure_path("x"), b'{"ErrorCode": "ModelError"}')
+        model.go.set()
+        all_.start("r2", app=model)
+        await until_over(stores, "x")
+        assert (model.asked, stores.failure("x")) == ([b"x"], {"ErrorCode": "ModelError"})
+
+
 async def test_a_record_that_nobody_can_read_is_in_nobodys_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
