@@ -1,7 +1,8 @@
 """The three kinds as users write them: models, rules in CEL, conditions. The CRDs are generated from here."""
 
 from raydock.api.base import API_VERSION, CATEGORY, GROUP, VERSION, Metadata, Resource, Shape, Spec, Status
-from raydock.api.batchjob import BatchJob, BatchJobSpec, BatchJobStatus, JobState
+from raydock.api.batch_status import BatchJobStatus, JobState
+from raydock.api.batchjob import BatchJob, BatchJobSpec
 from raydock.api.conditions import Condition, ConditionStatus, ConditionType
 from raydock.api.deployment import Deployment, DeploymentSpec, DeploymentStatus, RolloutState
 from raydock.api.endpoint import AuthMode, InferenceEndpoint, InferenceEndpointSpec, InferenceEndpointStatus

@@ -1,88 +1,30 @@
 """BatchJob: one run of a model over a bounded input, run as one RayJob an attempt."""
 
-from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Literal
 
-from annotated_types import Ge, Le, MaxLen, MinLen
+from annotated_types import Ge, Le
 from typing_extensions import override
 
 from raydock.api.base import (
     AGE,
     API_VERSION,
-    INT_MAX,
     Column,
     DeploymentName,
     Names,
     Resource,
     Spec,
-    Status,
-    Text,
-    Time,
     condition_column,
     name_rules,
 )
-from raydock.api.capacity import Capacity
-from raydock.api.conditions import Conditions
-from raydock.api.rule import UNIQUE, Matches, Rule
-from raydock.api.workload import PVC_URI, STAYS_INSIDE, Pods, Program, Server
-
-ColumnName = Annotated[str, MinLen(1), MaxLen(256)]
-ColumnNames = Annotated[tuple[ColumnName, ...], MaxLen(512), UNIQUE]
-PvcUri = Annotated[
-    str,
-    MinLen(1),
-    MaxLen(1024),
-    Matches(PVC_URI, "write pvc://CLAIM/PATH, with a PersistentVolumeClaim of this namespace"),
-    STAYS_INSIDE,
-]
+from raydock.api.batch_data import Input, Output
+from raydock.api.batch_status import BatchJobStatus
+from raydock.api.rule import Rule
+from raydock.api.workload import Pods, Program, Server
 
 MUTABLE: Final = frozenset({"suspend", "workers", "ttlSecondsAfterFinished", "cancel"})
 """Fields that may change after creation; of `workers` only `max`."""
 FROM_DEPLOYMENT: Final = tuple(Program.model_fields[name].alias or name for name in Program.model_fields)
 """Fields that `deployment` stands for, beside `server`."""
-
-
-class TableFormat(StrEnum):
-    """File formats of tables."""
-
-    PARQUET = "Parquet"
-
-
-class SaveMode(StrEnum):
-    """What to do with an output that holds something."""
-
-    ERROR = "Error"
-
-
-class Tables(Spec):
-    """Files with rows and named columns."""
-
-    uris: Annotated[tuple[PvcUri, ...], MinLen(1), MaxLen(64), UNIQUE]
-    """Files, directories or globs: `pvc://CLAIM/PATH`. All files must have the same columns."""
-    format: TableFormat = TableFormat.PARQUET
-    """Format of the files. Default Parquet."""
-    pattern: Annotated[str, MinLen(1), MaxLen(512)] | None = None
-    """Regular expression that the whole path below a URI must match. Absent: every file of the format."""
-    columns: ColumnNames = ()
-    """Columns that are read, in this order. Default: all."""
-
-
-class Input(Spec):
-    """What is read: exactly one of the members."""
-
-    tables: Tables
-    """Tables in files."""
-
-
-class Output(Spec):
-    """What is written: Parquet files, and `_SUCCESS` last."""
-
-    uri: PvcUri
-    """Directory: `pvc://CLAIM/PATH`. One running job owns it."""
-    save_mode: SaveMode = SaveMode.ERROR
-    """Error: fail when the directory holds anything but leftovers of ended jobs. Default Error."""
-    carry: ColumnNames = ()
-    """Input columns that are copied into the output, in front of the model's own. Default none."""
 
 
 class Workers(Spec):
@@ -170,112 +112,6 @@ class BatchJobSpec(Pods, Program):
         """`rules`, and one for each field that cannot change."""
         fields = (field.alias or name for name, field in cls.model_fields.items())
         return (*super().cel_rules(), *(unchanged(field) for field in fields if field not in MUTABLE))
-
-
-class JobState(StrEnum):
-    """Where a job stands. The last three but Suspended are the end."""
-
-    PENDING = "Pending"
-    QUEUED = "Queued"
-    STARTING = "Starting"
-    RUNNING = "Running"
-    FINALIZING = "Finalizing"
-    SUSPENDED = "Suspended"
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-    CANCELLED = "Cancelled"
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will happen."""
-        return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
-
-
-class BatchCategory(StrEnum):
-    """Phases of a run."""
-
-    MODEL_LOAD = "model_load"
-    INFERENCE = "inference"
-    POSTPROCESS = "postprocess"
-
-
-Count = Annotated[int, Ge(0), Le(INT_MAX)]
-
-
-class BatchProgress(Status):
-    """How far a job is; of all attempts together."""
-
-    category: BatchCategory | None = None
-    """Phase."""
-    percent: Annotated[int, Ge(0), Le(100)] | None = None
-    """Share of the rows, in percent."""
-    rows_done: Count | None = None
-    """Rows in committed shards."""
-    rows_total: Count | None = None
-    """Rows of the input."""
-    rows_failed: Count | None = None
-    """Rows that the model could not predict."""
-    shards_done: Count | None = None
-    """Committed shards."""
-    shards_total: Count | None = None
-    """Shards of the input."""
-    rows_per_second: Count | None = None
-    """Speed since the attempt began."""
-    eta_seconds: Count | None = None
-    """Seconds to the end at this speed."""
-    updated_at: Time | None = None
-    """When the driver reported this."""
-
-
-class OutputStatus(Status):
-    """What was published."""
-
-    uri: Annotated[str, MaxLen(1024)]
-    """Directory of the files."""
-    rows: Count
-    """Rows in all files."""
-    bytes: Count
-    """Bytes of all files."""
-    files: Count
-    """Number of files."""
-    failed_rows: Count
-    """Rows that are not in the files."""
-    manifest: Text
-    """Name of the file that lists the files with rows and checksums."""
-
-
-class RayJobReference(Status):
-    """The child that runs the current attempt."""
-
-    name: Text
-    """Name of the RayJob."""
-    job_id: Text | None = None
-    """Id of the job in Ray."""
-
-
-class BatchJobStatus(Status):
-    """What was seen of a BatchJob."""
-
-    observed_generation: Annotated[int, Ge(-1)] = -1
-    """Generation of the spec that this status speaks of; -1 before the first look."""
-    state: JobState | None = None
-    """Where the job stands. Succeeded, Failed and Cancelled are the end."""
-    attempts: Annotated[int, Ge(0)] | None = None
-    """Attempts that were started."""
-    start_time: Time | None = None
-    """When the first attempt was started."""
-    completion_time: Time | None = None
-    """When the job ended."""
-    progress: BatchProgress | None = None
-    """How far the job is."""
-    output: OutputStatus | None = None
-    """What was published, once the job Succeeded."""
-    ray_job: RayJobReference | None = None
-    """The child that runs the current attempt."""
-    capacity: Capacity | None = None
-    """The capacity gate's last answer."""
-    conditions: Conditions = ()
-    """Ready, Reconciling, Stalled, CapacityAvailable, Complete, Failed, Suspended, Paused."""
 
 
 class BatchJob(Resource):

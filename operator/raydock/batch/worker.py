@@ -8,14 +8,12 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from raydock.batch import model
+from raydock.batch import model, read
 from raydock.batch.convert import Unconvertible
 from raydock.batch.ledger import Ledger
 from raydock.batch.part import PartWriter, Written
@@ -98,7 +96,7 @@ class Worker:
         file = self._ledger.new_data_file(shard.index, self._setting.attempt)
         path = self._ledger.data_path(file)
         written = _write(
-            (self._answer(batch, predict) for batch in _ahead(self._batches(shard))),
+            (self._answer(batch, predict) for batch in _ahead(self._read(shard))),
             lambda: self._setting.storage.open_new(path),
         )
         if written.rows != shard.rows:
@@ -108,23 +106,11 @@ class Worker:
         )
         return self._ledger.commit(record)
 
-    def _batches(self, shard: Shard) -> Iterator[pa.RecordBatch]:
+    def _read(self, shard: Shard) -> Iterator[pa.RecordBatch]:
         """The shard's rows, at most maxBatchRows at once, in the order of the input."""
-        most = self._setting.config.max_batch_rows
+        most, where = self._setting.config.max_batch_rows, self._setting.claims_dir
         for span in shard.spans:
-            with pq.ParquetFile(Path(self._setting.claims_dir, span.path), pre_buffer=True) as parquet:
-                groups = range(span.first_group, span.last_group + 1)
-                skip, left = span.skip, span.rows
-                for batch in parquet.iter_batches(
-                    most, row_groups=groups, columns=list(self._setting.columns)
-                ):
-                    wanted = batch.slice(skip, left)
-                    skip = max(0, skip - batch.num_rows)
-                    left -= wanted.num_rows
-                    if wanted.num_rows:
-                        yield wanted
-                    if not left:
-                        break
+            yield from read.batches(span, self._setting.columns, most, where)
 
     def _answer(self, batch: pa.RecordBatch, predict: model.Predictor) -> pa.Table:
         """The output's rows for `batch`: carried columns, then the model's."""

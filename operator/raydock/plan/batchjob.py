@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from raydock.api.batchjob import BatchJob, JobState
+from raydock.api.batch_status import JobState
+from raydock.api.batchjob import BatchJob
 from raydock.capacity.demand import Demand, Owner, shapes_of
 from raydock.capacity.verdict import Verdict
 from raydock.facts.pod import Pod

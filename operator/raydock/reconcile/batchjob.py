@@ -4,7 +4,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 from raydock.api.base import PAUSED_ANNOTATION
-from raydock.api.batchjob import BatchJob, JobState
+from raydock.api.batch_status import JobState
+from raydock.api.batchjob import BatchJob
 from raydock.api.deployment import Deployment
 from raydock.capacity.verdict import Verdict
 from raydock.errors import Unfinished, Waiting

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from raydock.api.batchjob import JobState
+from raydock.api.batch_status import JobState
 from raydock.facts.pod import Pod
 from raydock.facts.requests import Answered
 from raydock.facts.serve import ServeState

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, assert_never, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from raydock.api.batchjob import JobState
+from raydock.api.batch_status import JobState
 from raydock.api.conditions import ConditionStatus, ConditionType
 from raydock.facts import lenient
 from raydock.kube.transport import Call

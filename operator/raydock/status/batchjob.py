@@ -3,15 +3,15 @@
 from datetime import datetime
 
 from raydock.api.base import whole_seconds
-from raydock.api.batchjob import (
+from raydock.api.batch_status import (
     BatchCategory,
-    BatchJob,
     BatchJobStatus,
     BatchProgress,
     JobState,
     OutputStatus,
     RayJobReference,
 )
+from raydock.api.batchjob import BatchJob
 from raydock.api.capacity import Capacity
 from raydock.api.conditions import Condition, ConditionType
 from raydock.capacity.demand import PodShape

@@ -13,7 +13,7 @@ import pytest
 
 from hack.node.layout import REPOSITORY
 from hack.reference import RAYS_OWN
-from raydock.api.batchjob import JobState
+from raydock.api.batch_status import JobState
 from raydock.api.conditions import ConditionType
 from raydock.kube import errors
 from raydock.kube.kinds import KINDS

@@ -2,7 +2,8 @@
 
 import pytest
 
-from raydock.api.batchjob import BatchJob, JobState
+from raydock.api.batch_status import JobState
+from raydock.api.batchjob import BatchJob
 from raydock.plan.batchjob import Step
 from raydock.plan.resolved import Result
 from raydock.reconcile.batchjob import _counted

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from raydock.api.batchjob import JobState
+from raydock.api.batch_status import JobState
 from raydock.kube.transport import Call
 from raydock.reasons import Reason
 from raydock.reconcile.deps import Counted, GateVerdict, JobEnded, Key, RolloutEnded

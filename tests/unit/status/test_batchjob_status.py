@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from raydock.api import BatchJob
-from raydock.api.batchjob import BatchJobStatus
+from raydock.api.batch_status import BatchJobStatus
 from raydock.capacity.verdict import Verdict
 from raydock.facts.pod import Pod
 from raydock.plan import resolved
