@@ -105,10 +105,13 @@ def test_ninety_to_ten_with_copies_of_ten(iris: Cluster, counting: Served) -> No
 
     until(lambda: near(posts(), 10), 30, "as many copies", posts)
     log.info("%s, copies %s of %s", dict(answered), posts(), REQUESTS)
-    # A mirror that is not there is no reason to fail, as soon as the gateway has heard of it.
-    iris.delete("deployments.raydock.io", "counting")
-    until(lambda: heard_without_copies(iris), 30, "a route without copies")
-    until(lambda: {ask(url, key).status for _ in range(20)} == {200}, 10, "answers")
+    with Load(url, key) as load:
+        until(partial(has_sent, load, 50), 30, "requests")
+        iris.delete("deployments.raydock.io", "counting")
+        until(lambda: heard_without_copies(iris), 30, "a route without copies")
+        until(lambda: iris.get("service", "counting-serve") is None, 30, "a Service that nobody needs to go")
+        until(partial(has_sent, load, load.statuses.total() + 200), 30, "more requests")
+    assert not load.failed, load.told()
     told = iris.until_condition("inferenceendpoints", "split", "Ready", 60, lambda c: c["status"] == "False")
     assert "counting" in told["message"]
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from raydock.api.base import PAUSED_ANNOTATION, ROTATE_ANNOTATION
+from raydock.facts.meta import meta
 from raydock.kube.client import Kube
+from raydock.kube.kinds import named
 from raydock.kube.transport import Transport
 from raydock.plan.access import HELD_ANNOTATION, SHORT
 from raydock.wire.access import REFUSE_HEADER, Access, EndpointAccess, key_hash
@@ -239,6 +241,85 @@ async def test_a_deleted_deployment_leaves_the_route(
     await kube.delete(await kube.get("Deployment", namespace, "v2"))
     await routed(kube, namespace, {"v1": 50}, 5)
     await until(kube, KIND, namespace, "iris", "False", "DependencyMissing", of="DeploymentsReady")
+
+
+async def left_by_its_deployment(kube: Kube, namespace: str, name: str) -> None:
+    """Delete Deployment `name` with what it owns alone; its Service is still somebody's."""
+    gone = await kube.get("Deployment", namespace, name)
+    await kube.delete(gone)
+    service = await kube.get("Service", namespace, f"{name}-serve")
+    owners = service["metadata"]["ownerReferences"]
+    assert [owner["kind"] for owner in owners] == ["Deployment", KIND]
+    patch = {"metadata": {"ownerReferences": owners[1:]}}
+    await kube.patch("Service", namespace, f"{name}-serve", patch)
+    for kind in ("RayService", "ControllerRevision", "PodDisruptionBudget", "Secret"):
+        found = [obj async for page in kube.pages(kind, namespace=namespace) for obj in page]
+        for obj in found:
+            if meta(obj).owner_uid == gone["metadata"]["uid"]:
+                await kube.delete(kind_named(kind, obj))
+
+
+def kind_named(kind: str, listed: dict[str, Any]) -> dict[str, Any]:
+    """An object of a list, which doesn't say what it is."""
+    return {"apiVersion": named(kind).api_version, "kind": kind, **listed}
+
+
+async def test_a_service_stays_until_the_gateway_has_heard_of_a_route_without_it(
+    kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    await serving(kube, kuberay, hosts, operator, namespace, "v1", "v2")
+    await kube.apply(endpoint(namespace, {"v1": 100}, mirror={"deployment": "v2", "percent": 10}))
+    await accepted(kube, kuberay, namespace, "True", "Ready")
+    await operator.settled()
+    assert await operator.writes_in(quiet_s=3) == [], "two owners of a Service are no reason to write it"
+    await left_by_its_deployment(kube, namespace, "v2")
+
+    async def no_copies() -> Any:
+        route = await kube.get("HTTPRoute", namespace, "iris")
+        assert "RequestMirror" not in json.dumps(route["spec"])
+        return route
+
+    route = await eventually(no_copies)
+    await operator.settled()
+    assert await kube.find("Service", namespace, "v2-serve") is not None
+    await kuberay.accepted(route)
+
+    async def given_up() -> bool:
+        return await kube.find("Service", namespace, "v2-serve") is None
+
+    await eventually(given_up)
+
+
+async def test_a_service_is_given_back_to_a_deployment_that_stays(
+    kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    await serving(kube, kuberay, hosts, operator, namespace, "v1", "v2")
+    await ready(kube, kuberay, namespace, {"v1": 50, "v2": 50})
+    await kube.patch(KIND, namespace, "iris", {"spec": {"traffic": [{"deployment": "v1", "percent": 100}]}})
+    await routed(kube, namespace, {"v1": 100})
+    await accepted(kube, kuberay, namespace, "True", "Ready")
+
+    async def given_back() -> bool:
+        service = await kube.get("Service", namespace, "v2-serve")
+        return [owner["kind"] for owner in service["metadata"]["ownerReferences"]] == ["Deployment"]
+
+    await eventually(given_back)
+
+
+async def test_a_new_deployment_takes_over_the_service_of_the_former_one(
+    kube: Kube, operator: Running, kuberay: KubeRay, hosts: Hosts, namespace: str
+) -> None:
+    await serving(kube, kuberay, hosts, operator, namespace, "v1", "v2")
+    await ready(kube, kuberay, namespace, {"v1": 50, "v2": 50})
+    # A paused endpoint never lets go of it.
+    await kube.annotate(KIND, namespace, "iris", {PAUSED_ANNOTATION: "true"})
+    await until(kube, KIND, namespace, "iris", "True", "Paused", of="Paused")
+    await left_by_its_deployment(kube, namespace, "v2")
+    made = await kube.apply(deployment(namespace, "v2"))
+    await hosts.serve("v2", suffix="2")
+    await until(kube, "Deployment", namespace, "v2", "True", "Ready")
+    owners = (await kube.get("Service", namespace, "v2-serve"))["metadata"]["ownerReferences"]
+    assert made["metadata"]["uid"] in {owner["uid"] for owner in owners}
 
 
 async def test_a_foreign_route_is_not_touched(

@@ -10,7 +10,7 @@ from raydock.batch.plan import Span
 
 
 def batches(span: Span, columns: Sequence[str], most: int, claims_dir: str) -> Iterator[pa.RecordBatch]:
-    """The rows of `span`, at most `most` at once, in the order of the file. Raises OSError, ArrowException."""
+    """Rows of `span`, at most `most` at once, in the order of the file. Raises OSError, ArrowException."""
     with pq.ParquetFile(Path(claims_dir, span.path), pre_buffer=True) as parquet:
         groups = range(span.first_group, span.last_group + 1)
         skip, left = span.skip, span.rows

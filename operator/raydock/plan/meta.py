@@ -69,10 +69,16 @@ def holds(live: Mapping[str, Any] | None, wanted: Manifest) -> bool:
     return live is not None and _contains(live, wanted)
 
 
+def _has(name: str, live: Any, wanted: Any) -> bool:
+    if name == "ownerReferences":  # an endpoint owns a Service beside its Deployment
+        return all(any(_contains(found, owner) for found in live) for owner in wanted)
+    return _contains(live, wanted)
+
+
 def _contains(live: Any, wanted: Any) -> bool:
     if isinstance(wanted, Mapping):
         return isinstance(live, Mapping) and all(
-            (k in live and _contains(live[k], v)) or (k not in live and v in ({}, [], None))
+            (k in live and _has(k, live[k], v)) or (k not in live and v in ({}, [], None))
             for k, v in wanted.items()
         )
     if isinstance(wanted, Sequence) and not isinstance(wanted, str):

@@ -21,8 +21,9 @@ from raydock.plan.meta import DEPLOYMENT_LABEL
 from raydock.plan.observed import RUNNING, Observed
 from raydock.plan.seen import Seen
 from raydock.plan.service import former, left_for, name_of
+from raydock.plan.shared_service import left_behind
 from raydock.reconcile import needs, stores
-from raydock.reconcile.children import child, mark
+from raydock.reconcile.children import child, mark, ours
 from raydock.reconcile.deps import Deps
 from raydock.wire.host import REPORT_PORT, SERVE_PORT, Health
 
@@ -62,7 +63,7 @@ async def _seen(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> S
         copied = (
             await mark("ConfigMap", cr.metadata, code.copy_name(name, code.code_hash(source)), do) is not None
         )
-    service_object = await child("Service", cr.metadata, name_of(name), do)
+    service_object = await _service(cr, do)
     leads = service(service_object) if service_object else None
     pods = tuple(do.store.labelled("Pod", namespace, DEPLOYMENT_LABEL, name))
     leaving = seen_child is not None and seen_child.meta.deleting
@@ -103,6 +104,16 @@ async def _seen(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> S
         held=await _held(cr, seen_child, _readers(pods, spread, serve, dozes=dozes), do, dozes=dozes),
         being_deleted=leaving,
     )
+
+
+async def _service(cr: Deployment, do: Deps) -> Mapping[str, Any] | None:
+    """One that an endpoint keeps of a former Deployment leads nowhere: it is taken over when one is made."""
+    namespace, name = cr.metadata.namespace, name_of(cr.metadata.name)
+    found = do.store.get("Service", namespace, name) or await do.kube.find("Service", namespace, name)
+    if found is None or left_behind(found):
+        return None
+    ours(found, cr.metadata.uid, "Service", name)
+    return found
 
 
 async def _policy(cr: Deployment, do: Deps) -> Mapping[str, Any] | None:

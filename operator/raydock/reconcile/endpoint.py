@@ -18,7 +18,7 @@ from raydock.plan import endpoint as plan
 from raydock.plan.meta import Manifest
 from raydock.plan.routes import routes
 from raydock.reasons import Reason
-from raydock.reconcile import keys, moves, stores, tokens
+from raydock.reconcile import keys, moves, shared_services, stores, tokens
 from raydock.reconcile.children import child, make, remove
 from raydock.reconcile.deps import Deps, Event, Key, Object, Outcome
 from raydock.reconcile.report import paused, told_unfinished
@@ -66,13 +66,16 @@ async def _pass(key: Key, cr: InferenceEndpoint, do: Deps) -> Outcome:
         known = await keys.current(cr, do)
     hashes = known.hashes if known else ()
     first, *direct = routes(cr, move.split, backends, hashes, do.defaults, jwks, move.course)
+    await shared_services.hold(cr, (first, *direct), do)
     written = await make(first, live, do)
     now = [written or live, *[await _make_direct(cr, manifest, do) for manifest in direct]]
     kept = {manifest["metadata"]["name"] for manifest in (first, *direct)}
     await remove([obj for name, obj in own.items() if name not in kept], do)
+    taken = tuple(http_route(obj) for obj in now if obj)
+    await shared_services.let_go(cr, taken, do)
     seen = status.Seen(
         gateway=_gateway(cr, do),
-        routes=tuple(http_route(obj) for obj in now if obj),
+        routes=taken,
         split=move.split,
         backends=backends,
         missing=tuple(name for name in (*traffic.wanted(cr), *_mirror(cr)) if deployments[name] is None),
