@@ -160,5 +160,11 @@ def test_who_is_named_before_it_is_there_fails_nobody(iris: Cluster, counting: S
             assert missing["reason"] == "DependencyMissing"
             enough = load.statuses.total() + 200
             until(partial(has_sent, load, enough), 30, "more requests")
+
+        # Who goes away with a share of what is in force fails nobody either.
+        assert load.deployments["counting"]
+        iris.delete("deployments.raydock.io", "counting")
+        until(lambda: iris.get("service", "counting-serve") is None, 30, "a Service that nobody needs to go")
+        until(partial(has_sent, load, load.statuses.total() + 200), 30, "more requests")
     assert not load.failed, load.told()
     assert ask(iris.url("split"), iris.key("split")).status == 200
