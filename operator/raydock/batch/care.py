@@ -16,7 +16,8 @@ or by the watchdog's own note. Numbers of rows count from the shard's first.
 
 import contextlib
 import secrets
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -35,6 +36,9 @@ IDLE_DEATHS: Final = 4
 """Deaths in a shard, within one run of the driver, that left nothing to narrow down: the attempt gives up."""
 DEATHS_MAX: Final = 200
 """Deaths in a shard, within one run: those of about 15 rows. Further ones are for the next attempt."""
+UNPROVEN_DEATHS: Final = 16
+"""Deaths in all shards, within one run, after which a model that answered no call yet is given up: more than
+one row at the very beginning needs to be found."""
 SECTIONS: Final = 32
 """Parts of a shard that are noted after a first death: as many notes, however many batches it has."""
 
@@ -50,6 +54,8 @@ class Kind(StrEnum):
     """predict() is called with the range."""
     LATE = "late"
     """predict() did not come back in time: told by the watchdog, which then ended the process."""
+    ANSWERED = "answered"
+    """A call came back, in a shard where one did not."""
     DIED = "died"
     """A row that is given up: the worker dies of it."""
     TIMED_OUT = "timed-out"
@@ -84,10 +90,22 @@ class Note:
 
 @dataclass(frozen=True)
 class Past:
-    """What earlier tries at a shard left; `run` is the present run of the driver."""
+    """What earlier tries at a shard left, and at others; `run` is the present run of the driver."""
 
     notes: tuple[Note, ...]
     run: str
+    others: tuple[Note, ...] = ()
+
+    @cached_property
+    def answered(self) -> bool:
+        """Whether the model is known to have answered a call."""
+        return any(note.kind is Kind.ANSWERED for note in (*self.notes, *self.others))
+
+    @cached_property
+    def deaths_everywhere(self) -> int:
+        """Tries of this run at any shard that never ended. The last one at another shard may live."""
+        opened = (note for note in self.others if note.kind is Kind.OPEN and note.run == self.run)
+        return self.deaths + sum(tries - 1 for tries in Counter(note.shard for note in opened).values())
 
     @cached_property
     def deaths(self) -> int:
@@ -97,7 +115,8 @@ class Past:
     @cached_property
     def idle_deaths(self) -> int:
         """Those of them that left nothing to narrow down."""
-        telling = {note.trial for note in self.notes if note.kind is not Kind.OPEN}
+        under_way = {Kind.SECTION, Kind.CALL, Kind.LATE}
+        telling = {note.trial for note in self.notes if note.kind in under_way}
         opened = {note.trial for note in self.notes if note.kind is Kind.OPEN and note.run == self.run}
         return len(opened - telling)
 
@@ -127,10 +146,21 @@ class Past:
 
 
 class Try:
-    """One try at `shard`, as long as the block lasts; `batch_rows` and `limit_s` are those of a call."""
+    """One try at `shard`, as long as the block lasts; `batch_rows` and `limit_s` are those of a call.
+
+    `proven` says whether a shard was ever finished.
+    """
 
     def __init__(
-        self, storage: Storage, folder: str, shard: Shard, run: str, *, batch_rows: int, limit_s: float
+        self,
+        storage: Storage,
+        folder: str,
+        shard: Shard,
+        run: str,
+        *,
+        batch_rows: int,
+        limit_s: float,
+        proven: Callable[[], bool],
     ) -> None:
         self._storage = storage
         self._folder = folder
@@ -142,14 +172,18 @@ class Try:
         self._section_rows = 0 if few else -(-shard.rows // SECTIONS)
         self._section: Note | None = None
         self._open: Note | None = None
+        self._answered = False
+        self._proven = proven
         self._limit_s = limit_s
         self._watchdog = Watchdog(limit_s, self._late)
 
     def __enter__(self) -> Self:
         """Raises Retry(JOB_FAILED) when too many workers died here."""
-        # The dot after the number: shard 100000 is none of shard 10000's.
-        mine = [n for n in self._storage.names(self._folder) if n.startswith(f"{self._shard.index:05d}.")]
-        self._past = Past(tuple(Note.of(name) for name in mine), self._run)
+        notes = [Note.of(name) for name in self._storage.names(self._folder)]
+        mine = tuple(note for note in notes if note.shard == self._shard.index)
+        others = tuple(note for note in notes if note.shard != self._shard.index)
+        self._past = Past(mine, self._run, others)
+        self._answered = self._past.answered
         self._refuse_without_hope()
         self._open = self._put(Kind.OPEN, (0, max(0, self._shard.rows)))
         self._watchdog.__enter__()
@@ -194,6 +228,9 @@ class Try:
             self._watchdog.ends()
             if note is not None:
                 self._take_back(note)
+        if self._past.notes and not self._answered:
+            self._put(Kind.ANSWERED, (first, end))
+            self._answered = True
 
     def _noted(self, first: int, end: int) -> Note | None:
         """A note about this call; None where that of its section will do."""
@@ -221,6 +258,18 @@ class Try:
                 Reason.JOB_FAILED,
                 f"{past.idle_deaths} workers died {where}: native code may crash, or they need more memory "
                 "than resources.limits.memory. The pods' logs and last states tell more",
+            )
+        if (
+            past.notes
+            and past.deaths_everywhere >= UNPROVEN_DEATHS
+            and not past.answered
+            and not self._proven()
+        ):
+            raise Retry(
+                Reason.JOB_FAILED,
+                f"{past.deaths_everywhere} workers died and no call of predict() ever came back: native code "
+                "crashes, predict() takes longer than errors.batchTimeoutSeconds, or the workers need more "
+                "memory than resources.limits.memory. The pods' logs and last states tell more",
             )
         if past.deaths >= DEATHS_MAX:
             raise Retry(

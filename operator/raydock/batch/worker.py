@@ -18,12 +18,12 @@ import pyarrow as pa
 from raydock.batch import model, read
 from raydock.batch.care import Try
 from raydock.batch.convert import Unconvertible
-from raydock.batch.failures import FailedRows, OverLimit, Overrun
+from raydock.batch.failures import FailedRows, OverLimit, Overrun, RowFailed
 from raydock.batch.ledger import Ledger, tries_dir
 from raydock.batch.part import Columns, PartWriter, Written
 from raydock.batch.plan import Shard
 from raydock.batch.storage import Storage
-from raydock.batch.tries import Answer, Trying
+from raydock.batch.tries import Answer, BadRow, Trying
 from raydock.errors import Terminal, Unfinished
 from raydock.models import console
 from raydock.models.entry import LoadFailed, cut_traceback
@@ -112,6 +112,7 @@ class Worker:
             setting.run,
             batch_rows=config.max_batch_rows,
             limit_s=config.batch_timeout_s,
+            proven=lambda: bool(self._ledger.records()),
         )
 
     def _run(self, shard: Shard, predict: model.Predictor, trying: Try) -> Outcome:
@@ -151,14 +152,20 @@ class Worker:
         return Outcome(record=self._ledger.commit(record))
 
     def _probe(self, shard: Shard, predict: model.Predictor, trying: Try) -> None:
-        """Predict what earlier workers died of, before all that comes in front of it is predicted in vain."""
-        first, columns = 0, Columns()
+        """Predict what earlier workers died of, before all that comes in front of it is predicted in vain.
+
+        It ends early where so many rows are given up that the shard has no hope.
+        """
+        first, columns, given_up, most = 0, Columns(), 0, self._setting.config.max_failed_rows
         for batch in self._read(shard) if trying.suspects_end else ():
             end = first + batch.num_rows
             if trying.suspects(first, end):
                 again = self._trying(batch, first, predict, trying, columns, retries=0)
-                for _ in again.single_out(first, end):
-                    pass  # what raises is told when its turn comes
+                for one in again.single_out(first, end):
+                    # What raises is told when its turn comes.
+                    given_up += isinstance(one, BadRow) and isinstance(one.error, RowFailed)
+                    if 0 <= most < given_up:
+                        return
             first = end
             if first >= trying.suspects_end:
                 return

@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, BinaryIO
 
 import pytest
@@ -10,7 +11,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from raydock.batch.care import ALONE_DEATHS, DEATHS_MAX, IDLE_DEATHS, SECTIONS, Kind, Note, Try
+from raydock.batch.care import (
+    ALONE_DEATHS,
+    DEATHS_MAX,
+    IDLE_DEATHS,
+    SECTIONS,
+    UNPROVEN_DEATHS,
+    Kind,
+    Note,
+    Try,
+)
 from raydock.batch.failures import RowFailed
 from raydock.batch.plan import Shard
 from raydock.batch.storage import Storage
@@ -67,10 +77,19 @@ class Died(BaseException):
 
 
 def one_try(
-    notes: Notes, rows: int, batch: int, fatal: set[int], *, run: str = "one", kill_at: int = -1
+    notes: Notes,
+    rows: int,
+    batch: int,
+    fatal: set[int],
+    *,
+    run: str = "one",
+    kill_at: int = -1,
+    proven: bool = True,
 ) -> tuple[list[int], dict[int, str]]:
     """Good and given up rows of a shard in batches; raises Died at a fatal row, and at the call `kill_at`."""
-    trying = Try(notes, "tries", Shard(0, rows, ()), run, batch_rows=batch, limit_s=600)
+    trying = Try(
+        notes, "tries", Shard(0, rows, ()), run, batch_rows=batch, limit_s=600, proven=lambda: proven
+    )
     calls = 0
 
     def call(first: int, end: int) -> list[int]:
@@ -78,13 +97,13 @@ def one_try(
         with trying.calling(first, end):
             calls += 1
             if fatal & set(range(first, end)) or calls == kill_at:
-                left.update(notes.there)
+                left.append(set(notes.there))
                 raise Died
             return list(range(first, end))
 
     good: list[int] = []
     bad: dict[int, str] = {}
-    left: set[str] = set()
+    left: list[set[str]] = []
     try:
         with trying:
             for first in range(0, rows, batch):
@@ -96,7 +115,7 @@ def one_try(
                         assert isinstance(one.error, RowFailed)
                         bad[one.row] = one.error.error_type
     finally:
-        notes.there |= left
+        notes.there = left[0] if left else notes.there
     return good, bad
 
 
@@ -117,7 +136,6 @@ def test_every_fatal_row_is_found_and_no_other(rows: int, batch: int, data: st.D
     (good, bad), deaths = tries_to_the_end(notes, rows, batch, fatal)
     assert good == [row for row in range(rows) if row not in fatal]
     assert bad == dict.fromkeys(fatal, "WorkerDied")
-    assert {Note.of(name).kind for name in notes.there} <= {Kind.OPEN, Kind.SECTION, Kind.CALL, Kind.DIED}
     # The shard once; for each row its section, its batch, the halves of that, and the row alone.
     assert deaths <= 1 + len(fatal) * (2 + math.ceil(math.log2(batch)) + ALONE_DEATHS)
 
@@ -165,17 +183,19 @@ def test_after_a_death_from_outside_a_long_shard_costs_a_note_for_each_section()
         one_try(notes, 100_000, 10, set(), kill_at=5_000)
     notes.made = 0
     one_try(notes, 100_000, 10, set())
-    assert notes.made == 1 + SECTIONS
+    assert notes.made == 2 + SECTIONS  # it began, a call came back
 
 
 def test_what_took_too_long_is_told_by_the_watchdog_and_cut() -> None:
     notes = Notes()
     for name in ("0-8", "0-4", "2-4", "3-4", "3-4"):
         first, end = (int(part) for part in name.split("-"))
-        with Try(notes, "tries", Shard(0, 8, ()), "one", batch_rows=8, limit_s=7) as trying:
+        with Try(
+            notes, "tries", Shard(0, 8, ()), "one", batch_rows=8, limit_s=7, proven=lambda: True
+        ) as trying:
             assert trying.refuse(first, end) is None
             trying._late((first, end))
-    with Try(notes, "tries", Shard(0, 8, ()), "one", batch_rows=8, limit_s=7) as trying:
+    with Try(notes, "tries", Shard(0, 8, ()), "one", batch_rows=8, limit_s=7, proven=lambda: True) as trying:
         assert trying.refuse(0, 8) is not None
         refused = trying.refuse(3, 4)
         assert refused is not None
@@ -200,14 +220,39 @@ def test_deaths_that_narrow_nothing_down_end_the_attempt(shard: Shard, told: str
     notes.there = {open_note(shard.index, trial) for trial in range(IDLE_DEATHS - 1)}
     notes.there |= {open_note(shard.index, trial, "before") for trial in range(9)}
     notes.there |= {open_note(7, trial) for trial in range(9)}
-    with Try(notes, "tries", shard, "one", batch_rows=8, limit_s=1):
+    with Try(notes, "tries", shard, "one", batch_rows=8, limit_s=1, proven=lambda: True):
         pass
     notes.there.add(open_note(shard.index, IDLE_DEATHS))
     with pytest.raises(Retry, match=told.replace("(", "[(]").replace(")", "[)]")):
-        Try(notes, "tries", shard, "one", batch_rows=8, limit_s=1).__enter__()
+        Try(notes, "tries", shard, "one", batch_rows=8, limit_s=1, proven=lambda: True).__enter__()
 
 
 def test_a_model_that_dies_of_everything_does_not_go_on_for_ever() -> None:
     notes = Notes()
     with pytest.raises(Retry, match=f"{DEATHS_MAX} workers died in predict[(][)] at shard 0"):
         tries_to_the_end(notes, 1_000, 100, set(range(1_000)))
+
+
+def test_a_model_that_never_answered_is_given_up_early_unless_a_shard_was_finished() -> None:
+    told = f"{UNPROVEN_DEATHS} workers died and no call of predict[(][)] ever came back"
+    with pytest.raises(Retry, match=told):
+        tries_to_the_end(Notes(), 1_000, 100, set(range(1_000)), proven=False)
+
+
+def test_deaths_at_other_shards_count_and_workers_that_live_there_do_not() -> None:
+    notes = Notes()
+    begin = partial(Try, notes, "tries", Shard(0, 8, ()), "one", batch_rows=8, limit_s=1)
+    notes.there = {open_note(shard, 0) for shard in range(100)}
+    with begin(proven=lambda: False):
+        pass
+    notes.there |= {open_note(shard, 1) for shard in range(1, UNPROVEN_DEATHS)}
+    with begin(proven=lambda: True):
+        pass
+    with pytest.raises(Retry, match="no call of predict"):
+        begin(proven=lambda: False).__enter__()
+
+
+@pytest.mark.parametrize("batch", [1, 64, 1024])
+def test_one_fatal_row_at_the_very_beginning_is_no_broken_model(batch: int) -> None:
+    (_, bad), _ = tries_to_the_end(Notes(), 3_000, batch, {0}, proven=False)
+    assert bad == {0: "WorkerDied"}

@@ -337,8 +337,6 @@ def deaths_until_the_end(config: JobConfig, claims: Path, monkeypatch: pytest.Mo
             monkeypatch.setattr(Try, "_take_back", taken_back)
         else:
             return deaths
-        finally:
-            monkeypatch.setattr(Try, "_take_back", taken_back)
     raise AssertionError("no end of deaths")
 
 
