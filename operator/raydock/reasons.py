@@ -146,7 +146,7 @@ class Reason(StrEnum):
     STARTING = "Starting", "The job's Ray cluster is being started."
     RUNNING = "Running", "The driver works through the shards."
     FINALIZING = "Finalizing", "All shards are committed; the output is being published."
-    SUCCEEDED = "Succeeded", "Every row is in the output once, and _SUCCESS is written."
+    SUCCEEDED = "Succeeded", "Every row is in the output once, or in _errors/, and _SUCCESS is written."
     RETRYING = "Retrying", "An attempt failed; the next one goes on after the last committed shard."
     INPUT_INVALID = (
         "InputInvalid",
@@ -158,7 +158,11 @@ class Reason(StrEnum):
         "OutputUnsuitable",
         "The output's storage cannot create files exclusively, so it cannot be kept exact.",
     )
-    PREDICT_FAILED = "PredictFailed", "The model raised an error on a batch."
+    PREDICT_FAILED = "PredictFailed", "What the model gives for some rows does not fit what it gave before."
+    TOO_MANY_FAILED_ROWS = (
+        "TooManyFailedRows",
+        "More rows failed than errors.maxFailedRows allows; the message has the first of them.",
+    )
     BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded", "The job failed more often than backoffLimit allows."
     DEADLINE_EXCEEDED = "DeadlineExceeded", "The job ran longer than activeDeadlineSeconds."
     CANCELLED = "Cancelled", "spec.cancel is true: stopped, committed shards stay staged, no _SUCCESS."

@@ -43,6 +43,23 @@ def slow(batch: pa.Table) -> pa.Table:
 
 def broken(batch: pandas.DataFrame) -> pandas.DataFrame:
     return batch[["nowhere"]]
+
+def hostile(batch: pa.Table) -> pa.Table:
+    ids = set(batch["id"].to_pylist())
+    with (SIDE / "calls").open("a") as file:
+        file.write(f"{len(ids)}\\n")
+    if ids & {17, 2_000, 2_001, 9_999}:
+        raise ValueError("not a number")
+    if 5_000 in ids:
+        os._exit(1)
+    if 7_777 in ids:
+        os.kill(os.getpid(), 11)
+    if 8_100 in ids:
+        time.sleep(600)
+    return double(batch)
+
+def fatal(batch: pa.Table) -> pa.Table:
+    return os._exit(1) if 9_000 in batch["id"].to_pylist() else double(batch)
 """
 DRIVE = "import sys; from raydock.batch.__main__ import main; sys.exit(main(*sys.argv[1:]))"
 
@@ -185,14 +202,68 @@ def test_two_drivers_at_once_publish_one_output(job: JobConfig, claims: Path, cl
     assert_exact(output_of(claims))
 
 
-def test_a_model_that_raises_is_retried_with_its_traceback(
+def test_a_model_that_raises_fails_the_job_with_its_traceback(
     job: JobConfig, claims: Path, cluster: str
 ) -> None:
     job = replace(job, import_path="models_under_test:broken")
     code, reason, message, final = failure_of(start(job, claims, cluster))
-    assert (code, reason, final) == (1, Reason.PREDICT_FAILED.value, False)
+    assert (code, reason, final) == (1, Reason.TOO_MANY_FAILED_ROWS.value, True)
+    assert "1 of 1000000 rows failed so far, errors.maxFailedRows allows 0" in message
+    assert "row 0: KeyError: " in message
     assert 'return batch[["nowhere"]]' in message
     assert not list((claims / "data" / "out").glob("part-*"))
+
+
+def small(claims: Path, rows: int = 10_000) -> None:
+    """A table of so many rows in place of the large one."""
+    table = claims / "data" / "table"
+    for file in table.iterdir():
+        file.unlink()
+    ids = np.arange(rows)
+    pq.write_table(pa.table({"id": ids, "x": ids / 7}), table / "0.parquet")
+
+
+def test_rows_that_raise_kill_and_hang_are_singled_out(
+    job: JobConfig, claims: Path, cluster: str, side: Path
+) -> None:
+    small(claims)
+    bad = [17, 2_000, 2_001, 5_000, 7_777, 8_100, 9_999]
+    job = replace(
+        job,
+        import_path="models_under_test:hostile",
+        max_batch_rows=25,
+        max_failed_rows=7,
+        retries_per_batch=1,
+        batch_timeout_s=1,
+    )
+    began = time.monotonic()
+    code, said = finish(start(job, claims, cluster))
+    print(f"driver: {time.monotonic() - began:.1f} s, {len((side / 'calls').read_text().split())} calls")
+    assert code == 0, said
+    out = claims / "data" / "out"
+    assert verify(out) == []
+    success = json.loads((out / "_SUCCESS").read_text())
+    assert (success["rows"], success["failedRows"]) == (9_993, 7)
+    good = pa.concat_tables(pq.read_table(out / file["path"]) for file in success["files"])
+    assert good["id"].to_pylist() == [n for n in range(10_000) if n not in bad]
+    errors = pa.concat_tables(pq.read_table(out / file["path"]) for file in success["errors"])
+    assert errors.column_names == ["id", "shard", "row", "error_type", "message"]
+    assert errors["id"].to_pylist() == errors["row"].to_pylist() == bad
+    kinds = ["ValueError", "ValueError", "ValueError", "WorkerDied", "WorkerDied", "TimedOut", "ValueError"]
+    assert errors["error_type"].to_pylist() == kinds
+    assert "not a number" in errors["message"][0].as_py()
+
+
+def test_one_row_that_kills_fails_a_job_in_which_none_may_fail(
+    job: JobConfig, claims: Path, cluster: str
+) -> None:
+    small(claims)
+    job = replace(job, import_path="models_under_test:fatal", max_batch_rows=25)
+    code, reason, message, final = failure_of(start(job, claims, cluster))
+    assert (code, reason, final) == (1, Reason.TOO_MANY_FAILED_ROWS.value, True)
+    assert message.startswith("1 of 10000 rows failed so far, errors.maxFailedRows allows 0")
+    assert "row 9000: WorkerDied: the worker died while it predicted this row alone" in message
+    assert sorted(path.name for path in (claims / "data" / "out").iterdir()) == ["_staging"]
 
 
 def test_code_that_cannot_be_imported_fails_at_once(job: JobConfig, claims: Path, cluster: str) -> None:

@@ -8,6 +8,7 @@ from typing_extensions import override
 from raydock.api.base import (
     AGE,
     API_VERSION,
+    INT_MAX,
     Column,
     DeploymentName,
     Names,
@@ -44,6 +45,19 @@ class Workers(Spec):
     )
 
 
+class Errors(Spec):
+    """What happens to rows that the model cannot predict."""
+
+    max_failed_rows: Annotated[int, Ge(-1), Le(INT_MAX)] = 0
+    """Rows of the job that may fail; they go to `_errors/` of the output, with the reason. One more fails the
+    job, and nothing is published. -1: any number. Default 0."""
+    retries_per_batch: Annotated[int, Ge(0), Le(20)] = 3
+    """How often a batch that failed is tried again before its bad rows are singled out. Default 3."""
+    batch_timeout_seconds: Annotated[int, Ge(1), Le(86_400)] = 600
+    """Seconds that predict() may take for one batch. After that its worker is ended, and the batch tried in
+    smaller parts until the rows that hang are found. Default 600."""
+
+
 def unchanged(field: str) -> Rule:
     """`spec.field` stays what it was when the job was made, free-form content included.
 
@@ -74,6 +88,8 @@ class BatchJobSpec(Pods, Program):
     """Rows that the model gets at once, at most. Default 1024."""
     workers: Workers = Workers()
     """How many workers. Default one at most."""
+    errors: Errors = Errors()
+    """What happens to rows that fail. Default: the first one fails the job."""
     backoff_limit: Annotated[int, Ge(0), Le(100)] = 3
     """Retries of the whole job; each goes on after the last committed shard. Default 3."""
     active_deadline_seconds: Annotated[int, Ge(1), Le(31_536_000)] = 86_400

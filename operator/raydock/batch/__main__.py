@@ -5,8 +5,10 @@ goes to the operator as the last report and, as one marked line at the end of th
 message.
 """
 
+import itertools
 import logging
 import os
+import secrets
 import signal
 import sys
 import time
@@ -77,7 +79,11 @@ def run(config: JobConfig, attempt: int, claims_dir: str, counts: Counts, report
         from raydock.batch import engine  # noqa: PLC0415 - seconds of imports that a refused job need not wait for
 
         log.info("%s rows in %s shards, %s of them to do", made.rows, len(made.shards), len(missing))
-        return engine.run(Setting(config, attempt, made.columns, claims_dir, storage), missing)
+        rows = (0, *itertools.accumulate(shard.rows for shard in made.shards))
+        setting = Setting(
+            config, attempt, made.columns, claims_dir, storage, first_rows=rows, run=secrets.token_hex(4)
+        )
+        return engine.run(setting, missing)
 
     steps = driver.Steps(
         propose_plan=lambda: plan.make(config, claims_dir),

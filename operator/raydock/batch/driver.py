@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
+from raydock.batch.failures import Overrun
 from raydock.batch.ledger import Ledger
 from raydock.batch.owner import BEAT_S, Owner
 from raydock.batch.plan import Plan, Shard
@@ -24,8 +25,8 @@ class Steps:
     """Raises Terminal(INPUT_INVALID)."""
     check_plan: Callable[[Plan], None]
     """Raises Terminal(INPUT_CHANGED)."""
-    run: Callable[[Plan, Sequence[Shard]], Iterator[CommitRecord | None]]
-    """Commits the shards; None comes when a model is loaded."""
+    run: Callable[[Plan, Sequence[Shard]], Iterator[CommitRecord | Overrun | None]]
+    """Commits the shards, or stops one with too many failed rows; None comes when a model is loaded."""
     tell: Callable[[Report], None]
     """Takes the report each time it changes."""
 
@@ -55,14 +56,19 @@ def _run(ledger: Ledger, owner: Owner, counts: Counts, steps: Steps) -> Success:
     committed = ledger.records()
     counts.planned(plan.rows, len(plan.shards), list(committed.values()))
     steps.tell(counts.report)
+    counts.refuse_too_many_failed()
     with _Beating(owner) as beating:
-        for record in steps.run(plan, [shard for shard in plan.shards if shard.index not in committed]):
+        for event in steps.run(plan, [shard for shard in plan.shards if shard.index not in committed]):
             beating.refuse_lost_output()
-            if record is None:
-                counts.loaded()
-            else:
-                counts.committed(record)
+            match event:
+                case None:
+                    counts.loaded()
+                case Overrun():
+                    counts.overran(event)
+                case _:
+                    counts.committed(event)
             steps.tell(counts.report)
+            counts.refuse_too_many_failed()
         counts.publishing()
         steps.tell(counts.report)
         return ledger.publish(plan, _now)

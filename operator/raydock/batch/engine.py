@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import ray
 
+from raydock.batch.failures import Overrun
 from raydock.batch.plan import Shard
 from raydock.batch.worker import LOAD, Outcome, Setting, Worker
 from raydock.errors import Retry, Terminal
@@ -17,15 +18,16 @@ from raydock.wire.job import WORKER_RESOURCE
 from raydock.wire.ledger import CommitRecord
 from raydock.wire.record import dumps, loads
 
-WORKER_RESTARTS: Final = 3
-"""How often a worker that died is started again: a shard that kills each worker must not run for ever."""
+WORKER_RESTARTS: Final = 1000
+"""How often a worker that died is started again: a row that kills it is singled out over a dozen deaths.
+What ends a shard that kills every worker is raydock.batch.care; this ends workers that die at their start."""
 _REASONS: Final = {reason.value: reason for reason in Reason}
 MODEL_LOADED: Final = None
 """Comes before the first record: a worker holds the model."""
 
 
-def run(setting: Setting, shards: Sequence[Shard]) -> Iterator[CommitRecord | None]:
-    """Commit `shards`; yields each one's record as it comes, and MODEL_LOADED once.
+def run(setting: Setting, shards: Sequence[Shard]) -> Iterator[CommitRecord | Overrun | None]:
+    """Commit `shards`; yields each one's record as it comes, or its Overrun, and MODEL_LOADED once.
 
     Raises Terminal or Retry with what a worker said, Retry(JOB_FAILED) when workers die.
     """
@@ -44,7 +46,8 @@ def run(setting: Setting, shards: Sequence[Shard]) -> Iterator[CommitRecord | No
         num_gpus=setting.config.worker_gpus or None,
         resources={WORKER_RESOURCE: 1},
         max_restarts=WORKER_RESTARTS,
-        max_task_retries=WORKER_RESTARTS,
+        # A death counts for all shards that wait for this worker, too.
+        max_task_retries=-1,
     )
     try:
         batches: Iterator[Any] = iter(
@@ -52,16 +55,16 @@ def run(setting: Setting, shards: Sequence[Shard]) -> Iterator[CommitRecord | No
         )
         for batch in batches:
             for text in batch.column("outcome").to_pylist():
-                yield _record(loads(Outcome, text))
+                yield _event(loads(Outcome, text))
     except ray.exceptions.RayError as exc:
         raise Retry(Reason.JOB_FAILED, f"a worker of the job died: {_first_line(exc)}") from exc
 
 
-def _record(outcome: Outcome) -> CommitRecord | None:
+def _event(outcome: Outcome) -> CommitRecord | Overrun | None:
     if outcome.failure is not None:
         reason = _REASONS.get(outcome.failure.reason, Reason.JOB_FAILED)
         raise (Terminal if outcome.failure.final else Retry)(reason, outcome.failure.message)
-    return outcome.record
+    return outcome.record or outcome.overrun
 
 
 def _connect() -> None:

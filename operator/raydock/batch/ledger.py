@@ -2,11 +2,13 @@
 
     OUTPUT/_SUCCESS                            wire.ledger.Success: the output is whole
     OUTPUT/part-<uid8>-<shard>.parquet         published data
+    OUTPUT/_errors/part-<uid8>-<shard>.parquet rows that failed (raydock.batch.failures)
     OUTPUT/_staging/owners/<n>.json            which job may work here (raydock.batch.owner)
     OUTPUT/_staging/publish.json               Publication: the one decision of this output
     OUTPUT/_staging/<uid>/plan.json            Plan: the shards, written once
     OUTPUT/_staging/<uid>/ledger/<shard>.json  CommitRecord: the first one counts
-    OUTPUT/_staging/<uid>/data/                data files, one for each try at a shard
+    OUTPUT/_staging/<uid>/data/                data and error files, one for each try at a shard
+    OUTPUT/_staging/<uid>/tries/               what workers were about to predict (raydock.batch.care)
     OUTPUT/_staging/<uid>/drafts/              half-made files
 
 Plan, record and decision are made by exclusive create (raydock.batch.storage), so each is what its first
@@ -32,6 +34,7 @@ from raydock.batch.storage import Storage
 from raydock.errors import Retry, Terminal
 from raydock.reasons import Reason
 from raydock.wire.ledger import (
+    ERRORS_DIR,
     STAGING_DIR,
     SUCCESS_FILE,
     CommitRecord,
@@ -62,11 +65,18 @@ class Publication:
 
     success: Success
     staged: tuple[str, ...]
+    staged_errors: tuple[str, ...] = ()
+    """The error files, in the order of `success.errors`."""
 
 
 def drafts_dir(uid: str) -> str:
     """Where a storage may keep half-made files of job `uid`, relative to the output."""
     return f"{STAGING_DIR}/{uid}/drafts"
+
+
+def tries_dir(uid: str) -> str:
+    """Where the workers of job `uid` note what they are about to do, relative to the output."""
+    return f"{STAGING_DIR}/{uid}/tries"
 
 
 class Ledger:
@@ -97,6 +107,8 @@ class Ledger:
         names = self._storage.names("")
         decision = self._decision()
         ours = {file.path for file in decision.success.files} if decision is not None else set()
+        if decision is not None and decision.success.errors:
+            ours |= {ERRORS_DIR}
         foreign = [name for name in names if name not in ALWAYS_THERE | ours | {SUCCESS_FILE}]
         if foreign:
             named = ", ".join(foreign[:NAMED_AT_MOST]) + (", …" if len(foreign) > NAMED_AT_MOST else "")
@@ -109,9 +121,9 @@ class Ledger:
         """Make the job's folders and try the storage. Raises Terminal(OUTPUT_UNSUITABLE)."""
         probe = f"{drafts_dir(self._job.uid)}/probe-{secrets.token_hex(8)}"
         try:
-            self._storage.prepare(
-                [drafts_dir(self._job.uid), OWNERS, f"{self._home}/ledger", f"{self._home}/data"]
-            )
+            uid = self._job.uid
+            own = [drafts_dir(uid), tries_dir(uid), f"{self._home}/ledger", f"{self._home}/data"]
+            self._storage.prepare([*own, OWNERS])
             first, second = self._storage.create(probe, b"first"), self._storage.create(probe, b"second")
             exact = first and not second and self._storage.read(probe) == b"first"
             self._storage.remove(probe)
@@ -143,8 +155,12 @@ class Ledger:
         """A name for one try at `shard`, which no other try has."""
         return f"part-{self._job.uid[:8]}-{shard:05d}.{attempt}-{secrets.token_hex(4)}.parquet"
 
+    def new_error_file(self, shard: int, attempt: int) -> str:
+        """The same for the rows of `shard` that fail."""
+        return f"errors-{self.new_data_file(shard, attempt)}"
+
     def data_path(self, file: str) -> str:
-        """Where data file `file` is written, relative to the output."""
+        """Where data or error file `file` is written, relative to the output."""
         return f"{self._home}/data/{file}"
 
     def commit(self, record: CommitRecord) -> CommitRecord:
@@ -178,8 +194,10 @@ class Ledger:
             self._storage.remove(PUBLISH_FILE)
             return _there(self.finished())
         decision = _there(decision)
-        final = [file.path for file in decision.success.files]
-        staged = [self.data_path(file) for file in decision.staged]
+        final = [file.path for file in (*decision.success.files, *decision.success.errors)]
+        staged = [self.data_path(file) for file in (*decision.staged, *decision.staged_errors)]
+        if decision.success.errors:
+            self._storage.prepare([ERRORS_DIR])
         self._storage.promote(zip(staged, final, strict=True))
         self._storage.create(SUCCESS_FILE, dumps(decision.success).encode())
         return _there(self.finished())
@@ -201,7 +219,8 @@ class Ledger:
             raise Terminal(
                 Reason.OUTPUT_NOT_EMPTY,
                 f"BatchJob {job.namespace}/{job.name} is publishing to this output. If it no longer exists, "
-                f"remove {PUBLISH_FILE} and part-{job.uid[:8]}-*, or give this job another output.uri",
+                f"remove {PUBLISH_FILE} and part-{job.uid[:8]}-*, also in {ERRORS_DIR}, "
+                "or give this job another output.uri",
             )
         return decision if job.uid == self._job.uid else None
 
@@ -213,19 +232,24 @@ class Ledger:
                 Reason.JOB_FAILED, f"shard {missing[0]} has no commit record, of {len(plan.shards)} shards"
             )
         kept = [record for _, record in sorted(records.items())]
-        files = tuple(
-            OutputFile(f"part-{self._job.uid[:8]}-{r.shard:05d}.parquet", r.rows, r.bytes, r.sha256)
-            for r in kept
-        )
+        # A shard whose rows all failed has no data file.
+        data, errors = [r for r in kept if r.file], [r for r in kept if r.error_file]
         success = Success(
             job=self._job,
             input=InputSummary(plan.fingerprint, plan.rows),
             rows=sum(r.rows for r in kept),
             failed_rows=sum(r.failed_rows for r in kept),
-            files=files,
+            files=tuple(OutputFile(self._final(r), r.rows, r.bytes, r.sha256) for r in data),
             finished_at=finished_at,
+            errors=tuple(
+                OutputFile(f"{ERRORS_DIR}/{self._final(r)}", r.failed_rows, r.error_bytes, r.error_sha256)
+                for r in errors
+            ),
         )
-        return Publication(success, tuple(r.file for r in kept))
+        return Publication(success, tuple(r.file for r in data), tuple(r.error_file for r in errors))
+
+    def _final(self, record: CommitRecord) -> str:
+        return f"part-{self._job.uid[:8]}-{record.shard:05d}.parquet"
 
     def _entry(self, shard: int) -> str:
         return f"{self._home}/ledger/{shard:05d}.json"

@@ -1,5 +1,6 @@
 """One Parquet file of the output: written while the model works, summed while written."""
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,19 +62,15 @@ class PartWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._parquet is not None:
+            # One that was given up: it would write to a closed file when it is collected.
+            with contextlib.suppress(OSError, pa.ArrowException):
+                self._parquet.close()
         self._file.close()
 
     def _widened(self, schema: pa.Schema) -> pa.Schema:
-        if self._schema == schema:
-            return schema
         assert self._schema is not None  # noqa: S101 - only called once there is one
-        if set(self._schema.names) != set(schema.names):
-            differ = sorted(set(self._schema.names) ^ set(schema.names))
-            raise Unconvertible(f"predict() returned column {differ[0]!r} for some batches only")
-        try:
-            wide = pa.unify_schemas([self._schema, schema], promote_options="permissive")
-        except pa.ArrowException as exc:
-            raise Unconvertible(f"predict() returned a column with different types: {exc}") from exc
+        wide = widened(self._schema, schema)
         if self._parquet is not None and wide != self._parquet.schema:
             narrow = next(f for f in self._parquet.schema if wide.field(f.name).type != f.type)
             raise Unconvertible(
@@ -91,6 +88,31 @@ class PartWriter:
         group = pa.concat_tables(tables).combine_chunks()
         self._parquet.write_table(group, row_group_size=max(1, group.num_rows))
         self._waiting = []
+
+
+def widened(before: pa.Schema, schema: pa.Schema) -> pa.Schema:
+    """What holds tables of both, which must have the same columns. Raises Unconvertible."""
+    if before == schema:
+        return before
+    if set(before.names) != set(schema.names):
+        differ = sorted(set(before.names) ^ set(schema.names))
+        raise Unconvertible(f"predict() returned column {differ[0]!r} for some batches only")
+    try:
+        return pa.unify_schemas([before, schema], promote_options="permissive")
+    except pa.ArrowException as exc:
+        raise Unconvertible(f"predict() returned a column with different types: {exc}") from exc
+
+
+class Columns:
+    """The columns that the tables of one file have so far."""
+
+    def __init__(self) -> None:
+        self._schema: pa.Schema | None = None
+
+    def admit(self, table: pa.Table) -> pa.Table:
+        """`table`, if it fits those before. Raises Unconvertible."""
+        self._schema = table.schema if self._schema is None else widened(self._schema, table.schema)
+        return table
 
 
 class _Summed:

@@ -10,9 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from raydock.batch.failures import FIRST_ROWS, Overrun, too_many
+from raydock.errors import Terminal
+from raydock.reasons import Reason
 from raydock.remote.progress import Unreachable
 from raydock.wire.job import JobConfig
-from raydock.wire.ledger import CommitRecord, Success
+from raydock.wire.ledger import CommitRecord, FailedRow, Success
 from raydock.wire.progress import Failure, Output, Report
 
 EVERY_S: Final = 1.0
@@ -37,6 +40,8 @@ class Counts:
 
     def __init__(self, config: JobConfig, attempt: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._most = config.max_failed_rows
+        self._first_failures: tuple[FailedRow, ...] = ()
         self._began = 0.0
         self._rows_before = 0
         self._seen: set[int] = set()
@@ -62,6 +67,17 @@ class Counts:
         eta_seconds = round((total - done) / per_second) if per_second else None
         self.report = replace(self.report, rows_per_second=round(per_second), eta_seconds=eta_seconds)
 
+    def overran(self, overrun: Overrun) -> None:
+        """A worker stopped its shard: it alone has more failed rows than the job may."""
+        self._add_failed(overrun.failed_rows, overrun.first)
+
+    def refuse_too_many_failed(self) -> None:
+        """Raises Terminal(TOO_MANY_FAILED_ROWS) when more rows failed than the job may."""
+        failed = self.report.rows_failed
+        if 0 <= self._most < failed:
+            told = too_many(self._most, failed, self.report.rows_total, self._first_failures)
+            raise Terminal(Reason.TOO_MANY_FAILED_ROWS, told)
+
     def publishing(self) -> None:
         """Every shard is committed."""
         self.report = replace(self.report, category="postprocess", eta_seconds=None)
@@ -71,7 +87,9 @@ class Counts:
         size = sum(file.bytes for file in success.files)
         output = Output(uri, success.rows, size, len(success.files), success.failed_rows)
         done = success.input.rows
-        shards = len(success.files)
+        # One that was all good or all bad has one file, any other two of the same name.
+        names = {file.path.rpartition("/")[2] for file in (*success.files, *success.errors)}
+        shards = self.report.shards_total or len(names)
         self.report = replace(
             self.report,
             category="postprocess",
@@ -92,15 +110,20 @@ class Counts:
         if record.shard in self._seen:
             return
         self._seen.add(record.shard)
+        self._add_failed(record.failed_rows, record.first_failures)
         done = self.report.rows_done + record.rows + record.failed_rows
         self.report = replace(
             self.report,
             rows_done=done,
-            rows_failed=self.report.rows_failed + record.failed_rows,
             shards_done=len(self._seen),
             # 100 is for an output that is published.
             percent=min(99, 100 * done // max(1, self.report.rows_total)),
         )
+
+    def _add_failed(self, rows: int, first: tuple[FailedRow, ...]) -> None:
+        self.report = replace(self.report, rows_failed=self.report.rows_failed + rows)
+        known = sorted((*self._first_failures, *first), key=lambda told: told.row)
+        self._first_failures = tuple(known[:FIRST_ROWS])
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,9 @@ class PosixStorage(Storage):
 
     @override
     def promote(self, pairs: Iterable[tuple[str, str]]) -> None:
+        folders = {self._root}
         for source, target in pairs:
+            folders.add((self._root / target).parent)
             try:
                 os.link(self._root / source, self._root / target)
             except FileExistsError:
@@ -113,7 +115,8 @@ class PosixStorage(Storage):
             except FileNotFoundError:
                 if not (self._root / target).exists():
                     raise
-        _sync_folder(self._root)
+        for folder in folders:
+            _sync_folder(folder)
 
     @override
     def remove(self, path: str) -> None:

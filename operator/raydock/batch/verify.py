@@ -1,4 +1,4 @@
-"""Whether an output is what its `_SUCCESS` says: files, rows, sizes and sums."""
+"""Whether an output is what its `_SUCCESS` says: files of rows and of errors, their sizes and sums."""
 
 import hashlib
 from pathlib import Path
@@ -18,10 +18,14 @@ def verify(output: Path) -> list[str]:
         return [f"{SUCCESS_FILE} is missing: the output is not complete"]
     except WireError as exc:
         return [f"{SUCCESS_FILE} cannot be read: {exc}"]
-    wrong = [sentence for file in success.files for sentence in _check(output / file.path, file)]
+    listed = (*success.files, *success.errors)
+    wrong = [sentence for file in listed for sentence in _check(output / file.path, file)]
     rows = sum(file.rows for file in success.files)
     if rows != success.rows:
         wrong.append(f"{SUCCESS_FILE} counts {success.rows} rows, its files {rows}")
+    failed = sum(file.rows for file in success.errors)
+    if failed != success.failed_rows:
+        wrong.append(f"{SUCCESS_FILE} counts {success.failed_rows} failed rows, its error files {failed}")
     if success.rows + success.failed_rows != success.input.rows:
         wrong.append(
             f"{success.input.rows} rows went in, {success.rows} came out and {success.failed_rows} failed"

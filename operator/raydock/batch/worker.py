@@ -1,10 +1,12 @@
 """A worker: holds the model and takes one shard at a time through it, into one committed file.
 
 Nothing is raised through Ray: a failure is an outcome like a record, so the driver reads reason and message
-as they were written here, whatever Ray makes of exceptions. Reading, predicting and writing overlap.
+as they were written here, whatever Ray makes of exceptions. Reading, predicting and writing overlap. Rows
+that fail are singled out (raydock.batch.tries), also those that kill the worker (raydock.batch.care).
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,12 +16,15 @@ import numpy as np
 import pyarrow as pa
 
 from raydock.batch import model, read
+from raydock.batch.care import Try
 from raydock.batch.convert import Unconvertible
-from raydock.batch.ledger import Ledger
-from raydock.batch.part import PartWriter, Written
+from raydock.batch.failures import FailedRows, OverLimit, Overrun, RowFailed
+from raydock.batch.ledger import Ledger, tries_dir
+from raydock.batch.part import Columns, PartWriter, Written
 from raydock.batch.plan import Shard
 from raydock.batch.storage import Storage
-from raydock.errors import Retry, Terminal, Unfinished
+from raydock.batch.tries import Answer, BadRow, Trying
+from raydock.errors import Terminal, Unfinished
 from raydock.models import console
 from raydock.models.entry import LoadFailed, cut_traceback
 from raydock.reasons import Reason
@@ -36,9 +41,10 @@ LOAD = Shard(index=-1, rows=0, spans=())
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a worker says about one shard; neither record nor failure: the model is loaded."""
+    """What a worker says about one shard; nothing at all: the model is loaded."""
 
     record: CommitRecord | None = None
+    overrun: Overrun | None = None
     failure: Failure | None = None
 
 
@@ -51,6 +57,10 @@ class Setting:
     columns: tuple[str, ...]
     claims_dir: str
     storage: Storage
+    first_rows: tuple[int, ...] = ()
+    """Number of each shard's first row in the order of the job's input, from 0."""
+    run: str = "0"
+    """Tells the runs of drivers apart; raydock.batch.care."""
 
     @property
     def job(self) -> JobName:
@@ -74,10 +84,14 @@ class Worker:
 
     def _outcome(self, shard: Shard) -> Outcome:
         try:
-            # Not in __init__: what fails there reaches the driver as a dead actor, without a reason.
-            if self._predict is None:
-                self._predict = model.load(self._setting.config)
-            return Outcome() if shard == LOAD else Outcome(record=self._run(shard, self._predict))
+            committed = None if shard == LOAD else self._ledger.record(shard.index)
+            if committed is not None:  # by another driver of this job, since this one made its list
+                return Outcome(record=committed)
+            with self._try(shard) as trying:
+                # Not in __init__: what fails there reaches the driver as a dead actor, without a reason.
+                if self._predict is None:
+                    self._predict = model.load(self._setting.config)
+                return Outcome() if shard == LOAD else self._run(shard, self._predict, trying)
         except LoadFailed as exc:
             return Outcome(failure=exc.failure())
         except Unfinished as exc:
@@ -89,22 +103,105 @@ class Worker:
             said = f"shard {shard.index} failed:\n{cut_traceback(exc)}"
             return Outcome(failure=Failure(Reason.JOB_FAILED.value, said))
 
-    def _run(self, shard: Shard, predict: model.Predictor) -> CommitRecord:
-        committed = self._ledger.record(shard.index)
-        if committed is not None:
-            return committed  # by another driver of this job, since this one made its list
-        file = self._ledger.new_data_file(shard.index, self._setting.attempt)
-        path = self._ledger.data_path(file)
-        written = _write(
-            (self._answer(batch, predict) for batch in _ahead(self._read(shard))),
-            lambda: self._setting.storage.open_new(path),
+    def _try(self, shard: Shard) -> Try:
+        setting, config = self._setting, self._setting.config
+        return Try(
+            setting.storage,
+            tries_dir(config.uid),
+            shard,
+            setting.run,
+            batch_rows=config.max_batch_rows,
+            limit_s=config.batch_timeout_s,
+            proven=lambda: bool(self._ledger.records()),
         )
-        if written.rows != shard.rows:
-            raise OSError(f"read {written.rows} rows of {shard.rows}: the input changed")
+
+    def _run(self, shard: Shard, predict: model.Predictor, trying: Try) -> Outcome:
+        config, storage, attempt = self._setting.config, self._setting.storage, self._setting.attempt
+        file = self._ledger.new_data_file(shard.index, attempt)
+        error_file = self._ledger.new_error_file(shard.index, attempt)
+        with FailedRows(
+            shard.index,
+            config.carry,
+            config.max_failed_rows,
+            lambda: storage.open_new(self._ledger.data_path(error_file)),
+        ) as failed:
+            try:
+                self._probe(shard, predict, trying)
+                written = _write(
+                    self._answers(shard, predict, trying, failed),
+                    lambda: storage.open_new(self._ledger.data_path(file)),
+                )
+            except OverLimit:
+                return Outcome(overrun=Overrun(failed.rows, failed.first))
+            errors = failed.close()
+        if written.rows + failed.rows != shard.rows:
+            raise OSError(f"read {written.rows + failed.rows} rows of {shard.rows}: the input changed")
         record = CommitRecord(
-            shard.index, file, written.rows, 0, written.bytes, written.sha256, self._setting.attempt
+            shard=shard.index,
+            file=file if written.rows else "",
+            rows=written.rows,
+            failed_rows=failed.rows,
+            bytes=written.bytes,
+            sha256=written.sha256 if written.rows else "",
+            attempt=attempt,
+            error_file=error_file if errors else "",
+            error_bytes=errors.bytes if errors else 0,
+            error_sha256=errors.sha256 if errors else "",
+            first_failures=failed.first,
         )
-        return self._ledger.commit(record)
+        return Outcome(record=self._ledger.commit(record))
+
+    def _probe(self, shard: Shard, predict: model.Predictor, trying: Try) -> None:
+        """Predict what earlier workers died of, before all that comes in front of it is predicted in vain.
+
+        It ends early where so many rows are given up that the shard has no hope.
+        """
+        first, columns, given_up, most = 0, Columns(), 0, self._setting.config.max_failed_rows
+        for batch in self._read(shard) if trying.suspects_end else ():
+            end = first + batch.num_rows
+            if trying.suspects(first, end):
+                again = self._trying(batch, first, predict, trying, columns, retries=0)
+                for one in again.single_out(first, end):
+                    # What raises is told when its turn comes.
+                    given_up += isinstance(one, BadRow) and isinstance(one.error, RowFailed)
+                    if 0 <= most < given_up:
+                        return
+            first = end
+            if first >= trying.suspects_end:
+                return
+
+    def _answers(
+        self, shard: Shard, predict: model.Predictor, trying: Try, failed: FailedRows
+    ) -> Iterator[pa.Table]:
+        """The output's rows, in order. The others go to `failed`; raises OverLimit."""
+        first, columns = 0, Columns()
+        for batch in _ahead(self._read(shard)):
+            retries = self._setting.config.retries_per_batch
+            found = self._trying(batch, first, predict, trying, columns, retries)
+            for one in found.single_out(first, first + batch.num_rows):
+                if isinstance(one, Answer):
+                    yield one.given
+                else:
+                    row = self._setting.first_rows[shard.index] + one.row
+                    failed.add(batch, one.row - first, row, one.error)
+            first += batch.num_rows
+
+    def _trying(
+        self,
+        batch: pa.RecordBatch,
+        first: int,
+        predict: model.Predictor,
+        trying: Try,
+        columns: Columns,
+        retries: int,
+    ) -> Trying[pa.Table]:
+        """How rows of `batch` are tried, whose own number in the shard is `first`."""
+
+        def call(start: int, end: int) -> pa.Table:
+            with trying.calling(start, end):
+                return columns.admit(self._answer(batch.slice(start - first, end - start), predict))
+
+        return Trying(call, trying.refuse, retries, threading.Event().wait)
 
     def _read(self, shard: Shard) -> Iterator[pa.RecordBatch]:
         """The shard's rows, at most maxBatchRows at once, in the order of the input."""
@@ -115,13 +212,7 @@ class Worker:
     def _answer(self, batch: pa.RecordBatch, predict: model.Predictor) -> pa.Table:
         """The output's rows for `batch`: carried columns, then the model's."""
         config = self._setting.config
-        given = batch.select(list(config.tables.columns)) if config.tables.columns else batch
-        try:
-            answer = predict(given)
-        except Unconvertible:
-            raise
-        except Exception as exc:
-            raise Retry(Reason.PREDICT_FAILED, f"predict() raised an error:\n{cut_traceback(exc)}") from exc
+        answer = predict(batch.select(list(config.tables.columns)) if config.tables.columns else batch)
         if answer.num_rows != batch.num_rows:
             raise Unconvertible(
                 f"predict() returned {answer.num_rows} rows for {batch.num_rows}: it must return one for each"

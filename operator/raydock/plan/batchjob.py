@@ -19,7 +19,8 @@ from raydock.plan.ray_job import WORKER_GROUP, first_pods, job_name, ray_cluster
 from raydock.plan.resolved import Record, Result, gives_up, next_attempt
 from raydock.reasons import Reason
 from raydock.wire import failure
-from raydock.wire.progress import Failure, Report
+from raydock.wire.ledger import ERRORS_DIR
+from raydock.wire.progress import Failure, Output, Report
 
 CANCELLED = "spec.cancel is true: stopped; what was committed stays staged, nothing was published"
 
@@ -251,8 +252,10 @@ def _cancelled(now: datetime) -> Result:
     return _result(JobState.CANCELLED, Reason.CANCELLED, CANCELLED, now)
 
 
-def _succeeded(output: Any, now: datetime) -> Result:
-    message = "every row is in the output once; _SUCCESS is written"
+def _succeeded(output: Output | None, now: datetime) -> Result:
+    failed = output.failed_rows if output else 0
+    others = f"{failed} rows failed and are in {ERRORS_DIR}/, every other row" if failed else "every row"
+    message = f"{others} is in the output once; _SUCCESS is written"
     return Result(JobState.SUCCEEDED, Reason.SUCCEEDED, message, _text(now), output)
 
 

@@ -33,6 +33,10 @@ class JobConfig:
     """Input columns that are copied into the output, before the model's own."""
     max_batch_rows: int = 1024
     max_rows_per_file: int = 1_000_000
+    max_failed_rows: int = 0
+    """-1: any number."""
+    retries_per_batch: int = 3
+    batch_timeout_s: int = 600
     workers_max: int = 1
     worker_cpus: float = 1.0
     worker_gpus: float = 0.0

@@ -5,6 +5,18 @@ from typing import Final
 
 SUCCESS_FILE: Final = "_SUCCESS"
 STAGING_DIR: Final = "_staging"
+ERRORS_DIR: Final = "_errors"
+
+
+@dataclass(frozen=True)
+class FailedRow:
+    """Why one row is not in the output."""
+
+    row: int
+    """Its number in the order of the job's input, from 0."""
+    error_type: str
+    message: str
+    """At most 2 KiB, secrets cut out."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +31,12 @@ class CommitRecord:
     bytes: int
     sha256: str
     attempt: int
+    error_file: str = ""
+    """Name of the file with the failed rows, beside the data file; empty without failed rows."""
+    error_bytes: int = 0
+    error_sha256: str = ""
+    first_failures: tuple[FailedRow, ...] = ()
+    """Some of the failed rows, for people."""
 
 
 @dataclass(frozen=True)
@@ -61,4 +79,5 @@ class Success:
     finished_at: str
     """RFC 3339, UTC."""
     errors: tuple[OutputFile, ...] = ()
+    """Files with the failed rows, below ERRORS_DIR."""
     version: int = 1

@@ -16,11 +16,13 @@ from raydock.batch.report import Counts
 from raydock.batch.storage import Storage
 from raydock.errors import Unfinished
 from raydock.wire.job import JobConfig, TablesInput
-from raydock.wire.ledger import CommitRecord, JobName, Success
+from raydock.wire.ledger import CommitRecord, FailedRow, JobName, Success
 from raydock.wire.record import loads
 
 SHARDS = tuple(Shard(index, 2, ()) for index in range(2))
 PLAN = Plan("sha256:0", 4, ("id",), (), SHARDS)
+BAD = frozenset({1, 2, 3})
+"""Rows that fail: one of the first shard, all of the second, which then has no data file."""
 
 
 class Killed(BaseException):
@@ -56,7 +58,13 @@ class Disk:
         if "_SUCCESS" not in self.objects:
             return None
         success = loads(Success, self.objects["_SUCCESS"])
-        return [row for file in success.files for row in json.loads(self.objects[file.path])]
+        listed = (*success.files, *success.errors)
+        found = {file.path: json.loads(self.objects[file.path]) for file in listed}
+        assert [len(found[file.path]) for file in listed] == [file.rows for file in listed]
+        failed = {row for file in success.errors for row in found[file.path]}
+        assert failed in (set(), BAD)
+        assert success.failed_rows == len(failed)
+        return sorted(row for rows in found.values() for row in rows)
 
 
 class SteppedStorage(Storage):
@@ -174,7 +182,17 @@ class _Object(io.BytesIO):
 class Process:
     """A driver process of job `uid`, in a thread that goes on only when it is let."""
 
-    def __init__(self, disk: Disk, uid: str = "aaaaaaaa", *, shared_only: bool = False) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        uid: str = "aaaaaaaa",
+        *,
+        shared_only: bool = False,
+        bad: frozenset[int] = BAD,
+        max_failed_rows: int = -1,
+    ) -> None:
+        self._bad = bad
+        self._max_failed_rows = max_failed_rows
         self.storage = SteppedStorage(disk, shared_only=shared_only)
         self.computed: list[int] = []
         self.result: Success | Unfinished | BaseException | None = None
@@ -210,7 +228,15 @@ class Process:
     def _drive(self) -> Success:
         job = JobName("demo", f"job-{self._uid}", self._uid)
         ledger = Ledger(self.storage, job)
-        config = JobConfig("demo", job.name, job.uid, "m:predict", TablesInput(()), "pvc://out/")
+        config = JobConfig(
+            "demo",
+            job.name,
+            job.uid,
+            "m:predict",
+            TablesInput(()),
+            "pvc://out/",
+            max_failed_rows=self._max_failed_rows,
+        )
         steps = driver.Steps(
             propose_plan=lambda: PLAN,
             check_plan=lambda _: None,
@@ -223,8 +249,29 @@ class Process:
     def _compute(self, ledger: Ledger, missing: Sequence[Shard]) -> Iterator[CommitRecord | None]:
         for shard in missing:
             self.computed.append(shard.index)
-            file = ledger.new_data_file(shard.index, 1)
-            content = json.dumps([shard.index * 2, shard.index * 2 + 1]).encode()
-            with self.storage.open_new(ledger.data_path(file)) as opened:
-                opened.write(content)
-            yield ledger.commit(CommitRecord(shard.index, file, shard.rows, 0, len(content), file, 1))
+            rows = {shard.index * 2, shard.index * 2 + 1}
+            file, size = self._write(ledger, ledger.new_data_file(shard.index, 1), rows - self._bad)
+            errors, error_size = self._write(ledger, ledger.new_error_file(shard.index, 1), rows & self._bad)
+            record = CommitRecord(
+                shard=shard.index,
+                file=file,
+                rows=len(rows - self._bad),
+                failed_rows=len(rows & self._bad),
+                bytes=size,
+                sha256=file,
+                attempt=1,
+                error_file=errors,
+                error_bytes=error_size,
+                error_sha256=errors,
+                first_failures=tuple(FailedRow(row, "ValueError", "bad") for row in sorted(rows & self._bad)),
+            )
+            yield ledger.commit(record)
+
+    def _write(self, ledger: Ledger, file: str, rows: set[int]) -> tuple[str, int]:
+        """Name and size of a file with `rows`; without any there is none."""
+        if not rows:
+            return "", 0
+        content = json.dumps(sorted(rows)).encode()
+        with self.storage.open_new(ledger.data_path(file)) as opened:
+            opened.write(content)
+        return file, len(content)

@@ -9,7 +9,7 @@ from raydock.errors import Terminal
 from raydock.reasons import Reason
 from raydock.wire.ledger import Success
 from raydock.wire.record import loads
-from tests.unit.batch.memory import Disk, Process
+from tests.unit.batch.memory import BAD, Disk, Process
 
 OTHER = "bbbbbbbb"
 
@@ -33,18 +33,32 @@ def assert_whole_and_clean(disk: Disk) -> None:
     """The exact rows, the files that `_SUCCESS` names, and nothing else."""
     assert disk.rows_seen_by_a_reader() == [0, 1, 2, 3]
     success = loads(Success, disk.objects["_SUCCESS"])
-    assert sorted(disk.objects) == sorted(["_SUCCESS", *(file.path for file in success.files)])
-    assert disk.folders == {""}
+    listed = (*success.files, *success.errors)
+    assert sorted(disk.objects) == sorted(["_SUCCESS", *(file.path for file in listed)])
+    assert disk.folders == ({"", "_errors"} if success.errors else {""})
 
 
 def assert_ended_by(process: Process) -> None:
     assert isinstance(process.result, Success), process.result
 
 
-def test_one_driver_ends_with_the_rows_and_nothing_else() -> None:
+@pytest.mark.parametrize("bad", [frozenset[int](), BAD], ids=["all rows good", "some failed"])
+def test_one_driver_ends_with_the_rows_and_nothing_else(bad: frozenset[int]) -> None:
     disk = Disk()
-    assert_ended_by(Process(disk).finish())
+    assert_ended_by(Process(disk, bad=bad).finish())
     assert_whole_and_clean(disk)
+
+
+def test_one_failed_row_too_many_publishes_nothing_whatever_was_committed_before() -> None:
+    for killed_after in range(operations_of_one_driver()):
+        disk = Disk()
+        Process(disk, max_failed_rows=2).go(killed_after).kill()
+        ended = Process(disk, max_failed_rows=2).finish().result
+        assert isinstance(ended, Terminal)
+        assert ended.reason is Reason.TOO_MANY_FAILED_ROWS
+        assert ended.message.startswith("3 of 4 rows failed so far, errors.maxFailedRows allows 2")
+        assert "\nrow 1: ValueError: bad" in ended.message
+        assert not [path for path in disk.objects if not path.startswith("_staging/")]
 
 
 def test_a_kill_between_any_two_operations_is_made_good_by_the_next_attempt() -> None:
@@ -106,5 +120,5 @@ def test_of_two_jobs_on_one_output_one_wins_whole(first_lives: bool) -> None:
         assert set(refused) <= {Reason.OUTPUT_NOT_EMPTY}
         winner = loads(Success, disk.objects["_SUCCESS"])
         assert {end.job.uid for end in ends if isinstance(end, Success)} == {winner.job.uid}
-        published = [path for path in disk.objects if path.startswith("part-")]
-        assert sorted(published) == [file.path for file in winner.files]
+        published = [path for path in disk.objects if path.startswith(("part-", "_errors/"))]
+        assert sorted(published) == sorted(file.path for file in (*winner.files, *winner.errors))

@@ -1,5 +1,6 @@
 """One shard through a worker: read, predict, write, commit; and what is said when that fails."""
 
+import itertools
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raydock.batch import part, plan
+from raydock.batch.care import ALONE_DEATHS, Try
 from raydock.batch.ledger import Ledger, drafts_dir
 from raydock.batch.owner import Owner
 from raydock.batch.storage import PosixStorage
@@ -61,7 +63,7 @@ def config(tmp_path: Path) -> JobConfig:
     )
 
 
-def run(config: JobConfig, claims: Path) -> list[Outcome]:
+def run(config: JobConfig, claims: Path, run_of_driver: str = "one") -> list[Outcome]:
     """All shards of `config` through one worker, and the output published if none failed."""
     job = JobName(config.namespace, config.name, config.uid)
     storage = PosixStorage(str(claims / "data" / "out"), drafts_dir(config.uid))
@@ -69,13 +71,14 @@ def run(config: JobConfig, claims: Path) -> list[Outcome]:
     ledger.open()
     Owner(storage, job, lambda _: None).acquire()
     made = ledger.agree(plan.make(config, str(claims)))
-    worker = Worker(Setting(config, 1, made.columns, str(claims), storage))
+    first_rows = (0, *itertools.accumulate(shard.rows for shard in made.shards))
+    worker = Worker(Setting(config, 1, made.columns, str(claims), storage, first_rows, run_of_driver))
     texts = [
         worker({"shard": np.array([dumps(shard)], dtype=object)})["outcome"][0]
         for shard in (LOAD, *made.shards)
     ]
     outcomes = [loads(Outcome, text) for text in texts]
-    if not any(outcome.failure for outcome in outcomes):
+    if not any(outcome.failure or outcome.overrun for outcome in outcomes):
         ledger.publish(made, lambda: "2026-01-01T00:00:00Z")
         ledger.clean()
     return outcomes
@@ -86,6 +89,12 @@ def output(claims: Path) -> pa.Table:
     assert verify(out) == []
     files = json.loads((out / "_SUCCESS").read_text())["files"]
     return pa.concat_tables(pq.read_table(out / file["path"]) for file in files)
+
+
+def failed_rows(claims: Path) -> pa.Table:
+    out = claims / "data" / "out"
+    errors = json.loads((out / "_SUCCESS").read_text())["errors"]
+    return pa.concat_tables(pq.read_table(out / file["path"]) for file in errors)
 
 
 def failure(outcomes: list[Outcome]) -> Failure:
@@ -200,26 +209,25 @@ def changing(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"y": 1 if row["id"] < 7 else "one"} for row in batch]
 
 
+def leaving(_: pd.DataFrame) -> pd.DataFrame:
+    sys.exit(3)
+
+
+def growing(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"y": row["id"] if row["id"] < 20 else 0.5} for row in batch]
+
+
 @pytest.mark.parametrize(
     ("predict", "reason", "final", "told"),
     [
         pytest.param(
-            nothing,
-            Reason.PREDICT_FAILED,
-            True,
-            "returned 0 rows for 7: it must return one for each",
-            id="rows",
-        ),
-        pytest.param(
             the_id_again, Reason.INVALID_SPEC, True, "column 'id' would be in the output twice", id="twice"
         ),
-        pytest.param(raising, Reason.PREDICT_FAILED, False, "ValueError: bad row 0", id="raises"),
-        pytest.param(changing, Reason.PREDICT_FAILED, True, "a column with different types", id="types"),
-        pytest.param(lambda _: 7, Reason.PREDICT_FAILED, True, "predict() returned int", id="no table"),
         pytest.param(lambda: 7, Reason.INVALID_SPEC, True, "takes no argument", id="no parameter"),
+        pytest.param(growing, Reason.PREDICT_FAILED, True, "as int64 first and as double later", id="widens"),
     ],
 )
-def test_what_is_said_about_a_model_that_fails(
+def test_what_is_said_about_a_model_that_cannot_be_used(
     predict: Callable[..., Any],
     reason: Reason,
     final: bool,
@@ -227,12 +235,154 @@ def test_what_is_said_about_a_model_that_fails(
     module: Any,
     config: JobConfig,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(part, "GROUP_ROWS", 7)
     module.predict = predict
     said = failure(run(config, tmp_path))
     assert (said.reason, said.final) == (reason.value, final)
     assert told in said.message
     assert not list((tmp_path / "data" / "out").glob("part-*"))
+
+
+@pytest.mark.parametrize(
+    ("predict", "row", "error_type", "told"),
+    [
+        pytest.param(nothing, 0, "UnusableOutput", "returned 0 rows for 1: it must return one", id="rows"),
+        pytest.param(raising, 0, "ValueError", "ValueError: bad row 0", id="raises"),
+        pytest.param(leaving, 0, "SystemExit", "SystemExit: 3", id="exits"),
+        pytest.param(changing, 7, "UnusableOutput", "a column with different types", id="types"),
+        pytest.param(lambda _: 7, 0, "UnusableOutput", "predict() returned int", id="no table"),
+    ],
+)
+def test_the_first_bad_row_of_a_shard_stops_it_where_none_may_fail(
+    predict: Callable[..., Any],
+    row: int,
+    error_type: str,
+    told: str,
+    module: Any,
+    config: JobConfig,
+    tmp_path: Path,
+) -> None:
+    module.predict = predict
+    over = next(outcome.overrun for outcome in run(config, tmp_path) if outcome.overrun is not None)
+    assert (over.failed_rows, len(over.first)) == (1, 1)
+    assert (over.first[0].row, over.first[0].error_type) == (row, error_type)
+    assert told in over.first[0].message
+    assert not list((tmp_path / "data" / "out").glob("part-*"))
+
+
+def test_failed_rows_are_beside_the_good_ones_with_what_is_carried(
+    module: Any, config: JobConfig, tmp_path: Path
+) -> None:
+    bad = {3, 70, *range(30, 60)}  # some of the first shard and the last, all of the second
+
+    def predict(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if found := [row["id"] for row in batch if row["id"] in bad]:
+            raise KeyError(f"no {found[0]}")
+        return [{"y": -row["id"]} for row in batch]
+
+    module.predict = predict
+    run(replace(config, max_failed_rows=len(bad), retries_per_batch=0), tmp_path)
+    got = output(tmp_path)
+    assert got["id"].to_pylist() == [n for n in range(100) if n not in bad]
+    errors = failed_rows(tmp_path)
+    assert errors.column_names == ["id", "tags", "shard", "row", "error_type", "message"]
+    assert errors["id"].to_pylist() == errors["row"].to_pylist() == sorted(bad)
+    assert errors["tags"].to_pylist() == [TABLE["tags"][n].as_py() for n in sorted(bad)]
+    assert errors["shard"].to_pylist() == [0, *[1] * 30, 2]
+    assert set(errors["error_type"].to_pylist()) == {"KeyError"}
+    assert errors["message"][0].as_py().endswith("KeyError: 'no 3'")
+
+
+def test_a_batch_that_fails_once_is_tried_again(module: Any, config: JobConfig, tmp_path: Path) -> None:
+    sizes: list[int] = []
+
+    def predict(batch: pa.Table) -> pa.Table:
+        sizes.append(batch.num_rows)
+        if len(sizes) == 2:
+            raise ConnectionError("try again")
+        return in_arrow(batch)
+
+    module.predict = predict
+    run(config, tmp_path)
+    assert output(tmp_path).num_rows == 100
+    assert sizes[:4] == [7, 7, 7, 7]
+
+
+def test_a_batch_that_needs_too_much_memory_is_predicted_in_parts(
+    module: Any, config: JobConfig, tmp_path: Path
+) -> None:
+    def predict(batch: pa.Table) -> pa.Table:
+        if batch.num_rows > 3:
+            raise MemoryError
+        return in_arrow(batch)
+
+    module.predict = predict
+    run(replace(config, retries_per_batch=0), tmp_path)
+    assert output(tmp_path)["id"].to_pylist() == list(range(100))
+
+
+class Died(BaseException):
+    """In place of a death: what follows it in this process is no more part of the worker."""
+
+
+def deaths_until_the_end(config: JobConfig, claims: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Workers of one run of the driver, each as if killed where Died is raised, until one comes through."""
+    taken_back = Try._take_back
+    for deaths in range(100):
+        try:
+            run(config, claims)
+        except Died:
+            monkeypatch.setattr(Try, "_take_back", taken_back)
+        else:
+            return deaths
+    raise AssertionError("no end of deaths")
+
+
+def test_rows_that_kill_their_worker_are_singled_out_over_deaths(
+    module: Any, config: JobConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fatal = {5, 44, 99}
+    calls: list[int] = []
+
+    def predict(batch: pa.Table) -> pa.Table:
+        calls.append(batch.num_rows)
+        if fatal & set(batch["id"].to_pylist()):
+            monkeypatch.setattr(Try, "_take_back", lambda *_: None)
+            raise Died
+        return in_arrow(batch)
+
+    module.predict = predict
+    config = replace(config, max_failed_rows=3)
+    deaths = deaths_until_the_end(config, tmp_path, monkeypatch)
+    assert output(tmp_path)["id"].to_pylist() == [n for n in range(100) if n not in fatal]
+    errors = failed_rows(tmp_path)
+    assert errors["row"].to_pylist() == sorted(fatal)
+    assert errors["error_type"].to_pylist() == ["WorkerDied"] * 3
+    # for each: the shard, the batch of 7, its halves of 3 or 4 and 1 or 2, the row alone, twice
+    assert deaths <= 3 * (2 + 3 + ALONE_DEATHS)
+
+
+def test_what_workers_died_of_comes_before_the_rest(
+    module: Any, config: JobConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[int]] = []
+
+    def predict(batch: pa.Table) -> pa.Table:
+        seen.append(batch["id"].to_pylist())
+        if 40 in seen[-1] and len(seen[-1]) > 1:
+            monkeypatch.setattr(Try, "_take_back", lambda *_: None)
+            raise Died
+        return in_arrow(batch)
+
+    module.predict = predict
+    deaths_until_the_end(config, tmp_path, monkeypatch)
+    assert output(tmp_path)["id"].to_pylist() == list(range(100))
+    firsts = [rows[0] for rows in seen]
+    # Two workers come upon it from the beginning of the shard, at 30; each later one begins with its batch.
+    assert firsts.count(30) == 3
+    assert [rows for rows in seen if 40 in rows][-1] == [40]
 
 
 def test_a_module_without_predict_says_where_to_put_it(
