@@ -25,8 +25,8 @@ from raydock.models.entry import cut_traceback
 from raydock.reasons import Reason
 from raydock.remote.progress import ProgressClient
 from raydock.wire import failure as failure_line
-from raydock.wire.job import ATTEMPT_ENV, JobConfig
-from raydock.wire.ledger import JobName, Success
+from raydock.wire.job import ATTEMPT_ENV, JobConfig, SaveMode
+from raydock.wire.ledger import JobName, JobOutput
 from raydock.wire.paths import CLAIMS_DIR, JOB_FILE, TOKEN_FILE, claim_path
 from raydock.wire.progress import Failure
 from raydock.wire.record import loads
@@ -67,7 +67,7 @@ def main(job_file: str = JOB_FILE, claims_dir: str = CLAIMS_DIR, token_file: str
     return 0 if failure is None else 1
 
 
-def run(config: JobConfig, attempt: int, claims_dir: str, counts: Counts, reporter: Reporter) -> Success:
+def run(config: JobConfig, attempt: int, claims_dir: str, counts: Counts, reporter: Reporter) -> JobOutput:
     """What the job of `config` published. Raises Unfinished."""
     job = JobName(config.namespace, config.name, config.uid)
     storage = PosixStorage(_output_path(config, claims_dir), drafts_dir(config.uid))
@@ -86,7 +86,7 @@ def run(config: JobConfig, attempt: int, claims_dir: str, counts: Counts, report
         tell=reporter.tell,
     )
     try:
-        return driver.run(Ledger(storage, job), owner, counts, steps)
+        return driver.run(Ledger(storage, job, SaveMode(config.save_mode)), owner, counts, steps)
     except (Terminal, SystemExit):
         owner.release()
         raise

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final, Self
+from typing import Any, Final, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raydock.batch.convert import Unconvertible
+from raydock.batch.storage import NewFile
 
 GROUP_ROWS: Final = 131_072
 """Rows of a row group: enough for readers to work in parallel and to skip, small enough to hold in memory."""
@@ -28,11 +29,13 @@ class Written:
 class PartWriter:
     """Writes tables of equal columns into one file that `open_file` makes, in row groups of useful size.
 
+    Used as a context, it leaves no file behind that was not closed.
+
     The types of the columns are known once no column is all null; a later table may widen one (integers, then
     floats), up to the first row group. Raises Unconvertible where tables do not fit together.
     """
 
-    def __init__(self, open_file: Callable[[], BinaryIO]) -> None:
+    def __init__(self, open_file: Callable[[], NewFile]) -> None:
         self._file = open_file()
         self._sum = _Summed(self._file)
         self._parquet: pq.ParquetWriter | None = None
@@ -61,7 +64,7 @@ class PartWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._file.abort()
 
     def _widened(self, schema: pa.Schema) -> pa.Schema:
         if self._schema == schema:
@@ -98,7 +101,7 @@ class _Summed:
 
     closed = False
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: NewFile) -> None:
         self._file = file
         self.digest = hashlib.sha256()
         self.bytes = 0

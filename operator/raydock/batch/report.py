@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from raydock.remote.progress import Unreachable
 from raydock.wire.job import JobConfig
-from raydock.wire.ledger import CommitRecord, Success
+from raydock.wire.ledger import CommitRecord, JobOutput
 from raydock.wire.progress import Failure, Output, Report
 
 EVERY_S: Final = 1.0
@@ -66,19 +66,17 @@ class Counts:
         """Every shard is committed."""
         self.report = replace(self.report, category="postprocess", eta_seconds=None)
 
-    def succeeded(self, uri: str, success: Success) -> None:
+    def succeeded(self, uri: str, published: JobOutput) -> None:
         """`_SUCCESS` is there."""
-        size = sum(file.bytes for file in success.files)
-        output = Output(uri, success.rows, size, len(success.files), success.failed_rows)
-        done = success.input.rows
-        shards = len(success.files)
+        output = Output(uri, published.rows, published.bytes, published.files, published.failed_rows)
+        done, shards = published.input.rows, published.files
         self.report = replace(
             self.report,
             category="postprocess",
             percent=100,
             rows_done=done,
             rows_total=done,
-            rows_failed=success.failed_rows,
+            rows_failed=published.failed_rows,
             shards_done=shards,
             shards_total=shards,
             output=output,

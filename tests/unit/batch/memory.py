@@ -1,10 +1,12 @@
 """A storage in memory that can stop its user before any operation, and drivers that run on it in steps."""
 
+import hashlib
 import io
 import json
+import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from typing_extensions import override
 
@@ -15,48 +17,141 @@ from raydock.batch.plan import Plan, Shard
 from raydock.batch.report import Counts
 from raydock.batch.storage import Storage
 from raydock.errors import Unfinished
-from raydock.wire.job import JobConfig, TablesInput
-from raydock.wire.ledger import CommitRecord, JobName, Success
+from raydock.wire.job import JobConfig, SaveMode, TablesInput
+from raydock.wire.ledger import CommitRecord, JobName, JobOutput, Success
 from raydock.wire.record import loads
 
 SHARDS = tuple(Shard(index, 2, ()) for index in range(2))
 PLAN = Plan("sha256:0", 4, ("id",), (), SHARDS)
+CHANCE: Final = re.compile(
+    rb"-[0-9a-f]{8}(?=\.parquet)|publish-[0-9a-f]{32}|\d{4}-\d\d-\d\dT[\d:]+Z|[0-9a-f]{64}"
+)
+VISITED: set[int] = set()
+"""Every state that a process stood at before an operation: the objects there, and how far each process was."""
 
 
 class Killed(BaseException):
     """The process is gone: nothing that runs after this may reach the storage."""
 
 
-class Disk:
-    """What survives: objects, folders, and the storage's clock. After each change a reader looks at it."""
+class Violation(BaseException):
+    """A reader saw what he must never see; no handler of errors may swallow it."""
 
-    def __init__(self) -> None:
+
+class Disk:
+    """What survives: objects, folders, and the storage's clock. After each change a reader looks at it.
+
+    `modes`: by uid of a job, what it may do with others' results; those that are not named may do nothing.
+    `flat`: an object store, which has no folders.
+    """
+
+    def __init__(self, modes: Mapping[str, SaveMode] | None = None, *, flat: bool = False) -> None:
         self.objects: dict[str, bytes] = {}
         self.folders: set[str] = {""}
         self.made_s: dict[str, float] = {}
         self.now_s = 0.0
+        self.modes = dict(modes or {})
+        self.flat = flat
+        self.users: list[SteppedStorage] = []
+        self.published: list[str] = []
+        """Jobs in the order in which a reader found them in `_SUCCESS`."""
+        self.violations: list[str] = []
+        self._rows: dict[str, list[object]] | None = None
+        self._mark = 0
+
+    def copy(self, modes: Mapping[str, SaveMode]) -> "Disk":
+        """The same content, as nobody uses it yet."""
+        made = Disk(modes, flat=self.flat)
+        made.objects, made.folders, made.made_s = dict(self.objects), set(self.folders), dict(self.made_s)
+        made.now_s, made.published, made._rows, made._mark = (
+            self.now_s,
+            list(self.published),
+            self._rows,
+            self._mark,
+        )
+        return made
 
     def put(self, path: str, content: bytes) -> None:
-        if path.rpartition("/")[0] not in self.folders:
+        if not self.flat and path.rpartition("/")[0] not in self.folders:
             raise FileNotFoundError(2, "No such file or directory", path)
+        self._forget(path)
         self.objects[path] = content
+        self._mark ^= _marked(path, content)
         self.made_s[path] = self.now_s
-        assert self.rows_seen_by_a_reader() in (None, [0, 1, 2, 3])
+        self._read(path)
 
     def take(self, path: str) -> None:
+        self._forget(path)
         self.objects.pop(path, None)
         self.folders.discard(path)
-        assert self.rows_seen_by_a_reader() in (None, [0, 1, 2, 3])
+        self._read(path)
 
     def sleep(self, seconds: float) -> None:
         self.now_s += seconds
 
-    def rows_seen_by_a_reader(self) -> list[int] | None:
-        """What someone who waits for `_SUCCESS` reads now; None while there is none."""
+    def visit(self) -> None:
+        """Remember that this state was met."""
+        VISITED.add(hash((self._mark, *self.modes.items(), self.flat, *(user.done for user in self.users))))
+
+    def rows_seen_by_a_reader(self) -> dict[str, list[object]] | None:
+        """What someone who waits for `_SUCCESS` reads now, by job; None while there is none.
+
+        Fails when a file is not there, or is not what `_SUCCESS` says of it.
+        """
         if "_SUCCESS" not in self.objects:
             return None
         success = loads(Success, self.objects["_SUCCESS"])
-        return [row for file in success.files for row in json.loads(self.objects[file.path])]
+        rows: dict[str, list[object]] = {}
+        for file in success.files:
+            assert file.path in self.objects, f"{file.path} is listed and gone"
+            content = self.objects[file.path]
+            found = json.loads(content)
+            assert (len(found), len(content), digest(content)) == (file.rows, file.bytes, file.sha256)
+            rows.setdefault(file.job or success.job.uid, []).extend(found)
+        return rows
+
+    def _forget(self, path: str) -> None:
+        if path in self.objects:
+            self._mark ^= _marked(path, self.objects[path])
+
+    def _read(self, changed: str) -> None:
+        """A reader looks at the output after each change of what he may see."""
+        if changed.startswith("_staging"):
+            return
+        try:
+            self._judge(self.rows_seen_by_a_reader(), moved=changed == "_SUCCESS")
+        except AssertionError as error:
+            self.violations.append(str(error))
+            raise Violation(str(error)) from None
+
+    def _judge(self, now: dict[str, list[object]] | None, *, moved: bool) -> None:
+        """What he saw before decides on what he may see now."""
+        before = self._rows
+        assert before is None or now is not None, "_SUCCESS is gone"
+        if now is None or not moved:
+            return
+        for uid, rows in now.items():
+            assert rows == [[uid, row] for row in range(4)], f"{uid} has {rows}"
+        uid = loads(Success, self.objects["_SUCCESS"]).job.uid
+        assert uid not in self.published, f"{uid} was published twice"
+        self.published.append(uid)
+        match self.modes.get(uid, SaveMode.ERROR):
+            case SaveMode.ERROR:
+                assert before is None, f"{uid} replaced {before}"
+            case SaveMode.OVERWRITE:
+                assert list(now) == [uid]
+            case SaveMode.APPEND:
+                assert set(now) == {uid, *(before or ())}, f"{uid} made {list(now)} of {list(before or ())}"
+        self._rows = now
+
+
+def _marked(path: str, content: bytes) -> int:
+    """The same for objects that differ in names by chance, and in times of day."""
+    return hash(CHANCE.sub(b"", path.encode() + b" " + content))
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 class SteppedStorage(Storage):
@@ -66,6 +161,8 @@ class SteppedStorage(Storage):
     record) are not counted: whether another process goes on before or after one of them makes no difference.
     """
 
+    needs = "it needs a better memory"
+
     def __init__(self, disk: Disk, *, shared_only: bool = False) -> None:
         self.disk = disk
         self._shared_only = shared_only
@@ -74,6 +171,7 @@ class SteppedStorage(Storage):
         self.killed = False
         self.turn = threading.Semaphore(0)
         self.paused = threading.Semaphore(0)
+        disk.users.append(self)
 
     def _step(self, path: str) -> None:
         if self._shared_only and not self.killed and ("/drafts/" in path or "/data/" in path):
@@ -85,11 +183,14 @@ class SteppedStorage(Storage):
             raise Killed
         self.left -= 1
         self.done += 1
+        self.disk.visit()
 
     @override
     def prepare(self, folders: Iterable[str]) -> None:
         for folder in folders:
             self._step("/drafts/")
+            if self.disk.flat:
+                continue
             parts = folder.split("/")
             self.disk.folders.update("/".join(parts[:n]) for n in range(1, len(parts) + 1))
 
@@ -102,9 +203,26 @@ class SteppedStorage(Storage):
         return True
 
     @override
+    def replace(self, path: str, content: bytes, version: str) -> bool:
+        self._step(path)
+        if path not in self.disk.objects or digest(self.disk.objects[path]) != version:
+            return False
+        self.disk.put(path, content)
+        return True
+
+    @override
     def read(self, path: str) -> bytes | None:
         self._step(path)
         return self.disk.objects.get(path)
+
+    @override
+    def read_version(self, path: str) -> tuple[bytes, str] | None:
+        content = self.read(path)
+        return None if content is None else (content, digest(content))
+
+    @override
+    def sweep(self) -> None:
+        pass
 
     @override
     def names(self, folder: str) -> list[str]:
@@ -114,7 +232,7 @@ class SteppedStorage(Storage):
         return sorted({path[len(start) :].partition("/")[0] for path in below if path != folder})
 
     @override
-    def open_new(self, path: str) -> BinaryIO:
+    def open_new(self, path: str) -> "_Object":
         self._step(path)
         self.disk.put(path, b"")
         return _Object(self, path)
@@ -134,11 +252,16 @@ class SteppedStorage(Storage):
             self.disk.put(target, self.disk.objects[source])
 
     @override
-    def remove(self, path: str) -> None:
-        inside = [path, *(p for p in (*self.disk.objects, *self.disk.folders) if p.startswith(f"{path}/"))]
-        for item in sorted(inside, reverse=True):  # a tree goes piece by piece
-            self._step(item)
-            self.disk.take(item)
+    def remove(self, *paths: str) -> None:
+        for path in paths:
+            self._step(path)
+            self.disk.take(path)
+
+    @override
+    def remove_tree(self, folder: str) -> None:
+        every = (*self.disk.objects, *self.disk.folders)
+        inside = [folder, *(path for path in every if path.startswith(f"{folder}/"))]
+        self.remove(*sorted(inside, reverse=True))  # a tree goes piece by piece
 
     @override
     def remove_empty(self, folder: str) -> None:
@@ -170,6 +293,9 @@ class _Object(io.BytesIO):
             self._storage.finish(self._path, self.getvalue())
         super().close()
 
+    def abort(self) -> None:
+        raise AssertionError("nothing here gives up a file")
+
 
 class Process:
     """A driver process of job `uid`, in a thread that goes on only when it is let."""
@@ -177,7 +303,7 @@ class Process:
     def __init__(self, disk: Disk, uid: str = "aaaaaaaa", *, shared_only: bool = False) -> None:
         self.storage = SteppedStorage(disk, shared_only=shared_only)
         self.computed: list[int] = []
-        self.result: Success | Unfinished | BaseException | None = None
+        self.result: JobOutput | Unfinished | BaseException | None = None
         self._uid = uid
         self._thread = threading.Thread(target=self._main, daemon=True)
         self._thread.start()
@@ -207,9 +333,10 @@ class Process:
             self.result = exc
         self.storage.paused.release()
 
-    def _drive(self) -> Success:
+    def _drive(self) -> JobOutput:
         job = JobName("demo", f"job-{self._uid}", self._uid)
-        ledger = Ledger(self.storage, job)
+        mode = self.storage.disk.modes.get(self._uid, SaveMode.ERROR)
+        ledger = Ledger(self.storage, job, mode)
         config = JobConfig("demo", job.name, job.uid, "m:predict", TablesInput(()), "pvc://out/")
         steps = driver.Steps(
             propose_plan=lambda: PLAN,
@@ -224,7 +351,8 @@ class Process:
         for shard in missing:
             self.computed.append(shard.index)
             file = ledger.new_data_file(shard.index, 1)
-            content = json.dumps([shard.index * 2, shard.index * 2 + 1]).encode()
+            content = json.dumps([[self._uid, shard.index * 2], [self._uid, shard.index * 2 + 1]]).encode()
             with self.storage.open_new(ledger.data_path(file)) as opened:
                 opened.write(content)
-            yield ledger.commit(CommitRecord(shard.index, file, shard.rows, 0, len(content), file, 1))
+            record = CommitRecord(shard.index, file, shard.rows, 0, len(content), digest(content), 1)
+            yield ledger.commit(record)
