@@ -17,7 +17,7 @@ whose uid `_SUCCESS` names, as its own or as an earlier one's, is published and 
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 

@@ -98,10 +98,10 @@ class Storage(Protocol):
 class PosixStorage(Storage):
     """A directory of a mounted file system with hard links; `drafts` is a folder for half-made files.
 
-    `replace`: what may follow a version is agreed on by exclusive create of `swap-<path>.<version>.next`, which
-    names the file with the new content. That has a name of its own, so it is renamed once or never: who wakes up late
-    finds it gone, and cannot put an old content over a newer one. Somebody else's choice is carried out before
-    one gives up, so nothing hangs on a process that died.
+    `replace`: what may follow a version is agreed on by exclusive create of `swap-<path>.<version>.next`,
+    which names the file with the new content. That has a name of its own, so it is renamed once or never: who
+    wakes up late finds it gone, and cannot put an old content over a newer one. Somebody else's choice is
+    carried out before one gives up, so nothing hangs on a process that died.
     """
 
     needs = "it needs a writable file system with hard links"

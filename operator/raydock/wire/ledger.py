@@ -71,7 +71,7 @@ class JobOutput:
 
 @dataclass(frozen=True)
 class Success:
-    """Content of `_SUCCESS` (contracts/clouds.md 5.B). All but `files`, `errors` and `earlier` is of `job`."""
+    """Content of `_SUCCESS` (contracts/clouds.md 5.B). All but `files`, `errors`, `earlier` is of `job`."""
 
     job: JobName
     input: InputSummary

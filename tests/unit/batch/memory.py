@@ -27,7 +27,7 @@ CHANCE: Final = re.compile(
     rb"-[0-9a-f]{8}(?=\.parquet)|publish-[0-9a-f]{32}|\d{4}-\d\d-\d\dT[\d:]+Z|[0-9a-f]{64}"
 )
 VISITED: set[int] = set()
-"""Every state that a process stood at before an operation: the objects there, and how far each process was."""
+"""Every state that was met: the objects there, and how far each process was."""
 
 
 class Killed(BaseException):
