@@ -69,6 +69,6 @@ class Output(Spec):
     """Error: fail when the directory holds anything but leftovers of ended jobs. Overwrite: replace what an
     earlier job published, in one step. Append: keep it, and list it in `_SUCCESS` too. Default Error."""
     max_rows_per_file: Annotated[int, Ge(1), Le(1_000_000_000)] = 1_000_000
-    """Rows of one file at most. Files are smaller where that gives each worker enough to do. Default 1000000."""
+    """Rows of one file at most; files are smaller where more workers get work by it. Default 1000000."""
     carry: ColumnNames = ()
     """Input columns that are copied into the output, in front of the model's own. Default none."""

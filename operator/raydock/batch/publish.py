@@ -40,7 +40,7 @@ from raydock.wire.record import WireError, dumps, loads
 FIRST: Final = "first"
 """In place of a sum: there was no `_SUCCESS`."""
 DECISION: Final = re.compile(r"publish-(\w+)\.json")
-PART: Final = re.compile(r"part-(\w+)-\d{5,}\.parquet")
+PART: Final = re.compile(r"part-([0-9a-f]{8})-\d{5,}\.parquet")
 """A published file; the group is the start of the uid of the job that wrote it."""
 TRIES: Final = 100
 """How often an output may move on while a job looks at it, before the attempt gives up."""
@@ -155,25 +155,28 @@ class Output:
                 self._storage.remove(now.slot)  # carried out by another, or made too late to count
         raise Retry(Reason.JOB_FAILED, "other jobs published to this output all the time")
 
-    def tidy(self) -> None:
-        """Remove files that are part of the output no more, and decisions that are over.
+    def tidy(self, *, of_all: bool = False) -> list[str]:
+        """Remove files that are part of the output no more, and decisions that are over; paths of the files.
 
-        Other files are left alone: only those go whose names have the uid of a job that `_SUCCESS` names.
+        Only files whose names have the uid of a job that `_SUCCESS` names; `of_all`: of any job, for when
+        none is running. What has no such name is never touched, nor anything where `_SUCCESS` is missing.
         """
         found = [*self._parts(""), *self._parts(ERRORS_DIR)]
         decisions = [name for name in self._storage.names(STAGING_DIR) if DECISION.fullmatch(name)]
         now = self.look()
         decision = self.pending(now)
         if now.success is None or not self.is_at(now):
-            return  # whoever moved it on tidies up too
+            return []  # whoever moved it on tidies up too
         kept = now.success.paths | (decision.success.paths if decision else frozenset())
         known = {uid_start(one.job.uid) for one in (now.success.own, *now.success.earlier)}
-        self._storage.remove(*(path for path, uid in found if uid in known and path not in kept))
+        left = [path for path, uid in found if (of_all or uid in known) and path not in kept]
+        self._storage.remove(*left)
         over = [path for path in (f"{STAGING_DIR}/{name}" for name in decisions) if path != now.slot]
         self._storage.remove(*over)
         if found:
             self._storage.remove_empty(ERRORS_DIR)
         self._storage.sweep()
+        return left
 
     def _parts(self, folder: str) -> list[tuple[str, str]]:
         """Path and start of the job's uid of each published file in `folder`."""

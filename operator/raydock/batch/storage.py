@@ -69,6 +69,12 @@ class Storage(Protocol):
     def names(self, folder: str) -> list[str]:
         """Names directly in `folder`, sorted; empty where nothing is."""
 
+    def open_read(self, path: str) -> Any:
+        """A file to read from, which can seek and be closed. Raises FileNotFoundError."""
+
+    def size(self, path: str) -> int | None:
+        """Bytes of an object, None where nothing is."""
+
     def open_new(self, path: str) -> NewFile:
         """A new object to write to, of a name that no other one has; readers of the output do not know it."""
 
@@ -180,6 +186,17 @@ class PosixStorage(Storage):
             return sorted(os.listdir(self._root / folder))  # noqa: PTH208 - names, not paths
         except FileNotFoundError:
             return []
+
+    @override
+    def open_read(self, path: str) -> Any:
+        return (self._root / path).open("rb")
+
+    @override
+    def size(self, path: str) -> int | None:
+        try:
+            return (self._root / path).stat().st_size
+        except FileNotFoundError:
+            return None
 
     @override
     def open_new(self, path: str) -> NewFile:
