@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from raydock.batch import clean as cleaning
 from raydock.batch import publish
 from raydock.batch.publish import Decision, Output, Standing, following
 from raydock.errors import Terminal
@@ -200,6 +201,10 @@ def assert_settled(disk: Disk, mode: SaveMode, processes: list[Process]) -> None
     assert sorted(outside) == sorted(["_SUCCESS", *success_on(disk).paths])
     staged = {path.split("/")[1] for path in disk.objects if path.startswith("_staging/")}
     assert not staged & set(disk.published)
+    storage = SteppedStorage(disk)
+    storage.left = 1_000
+    cleaning.clean(storage, cleaning.new_name(), disk.sleep)
+    assert_whole_and_clean(disk, *disk.published)
 
 
 def unconditional(storage: SteppedStorage, path: str, content: bytes, version: str) -> bool:
