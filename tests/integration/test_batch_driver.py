@@ -17,11 +17,14 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 
+from raydock.batch.object_storage import ObjectStorage
 from raydock.batch.verify import verify
 from raydock.reasons import Reason
 from raydock.wire import failure
 from raydock.wire.job import WORKER_RESOURCE, JobConfig, TablesInput
-from raydock.wire.record import dumps
+from raydock.wire.ledger import Success
+from raydock.wire.record import dumps, loads
+from tests.kit.object_store import BUCKET, Server, s3_server
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
@@ -70,13 +73,22 @@ def side(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory, side: Path) -> Iterator[str]:
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An object store."""
+    with s3_server(tmp_path_factory.mktemp("s3") / "data") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, side: Path, stores: Server) -> Iterator[str]:
     """A Ray cluster of 2 CPUs whose workers find the models; its address."""
     code = tmp_path_factory.mktemp("code")
     (code / "models_under_test.py").write_text(MODELS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", f"{code}:{os.getenv('PYTHONPATH', '')}:operator")
         patch.setenv("RAYDOCK_TEST_SIDE", str(side))
+        for name, value in stores.variables().items():  # as the Secret gives them to all pods
+            patch.setenv(name, value)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_AUTH_MODE", "disabled")  # else Ray writes a token into the home folder
         found: Any = ray.init(
@@ -171,6 +183,23 @@ def test_a_million_rows_equal_direct_prediction(job: JobConfig, claims: Path, cl
     print(f"driver: {time.monotonic() - began:.1f} s")
     assert code == 0, said
     assert_exact(output_of(claims))
+
+
+def test_a_million_rows_into_an_object_store(
+    job: JobConfig, claims: Path, cluster: str, stores: Server
+) -> None:
+    job = replace(job, output_uri=f"s3://{BUCKET}/scores/iris/")
+    code, said = finish(start(job, claims, cluster))
+    assert code == 0, said
+    output = ObjectStorage(job.output_uri, "", stores.variables())
+    assert verify(output) == []
+    files = loads(Success, output.read("_SUCCESS") or b"").files
+    assert output.names("") == sorted(["_SUCCESS", *(file.path for file in files)])
+    tables = []
+    for file in files:
+        with output.open_read(file.path) as opened:
+            tables.append(pq.read_table(opened))
+    assert_exact(pa.concat_tables(tables))
 
 
 def test_a_killed_driver_is_carried_on_without_computing_twice(

@@ -3,11 +3,12 @@
 from enum import StrEnum
 from typing import Annotated
 
-from annotated_types import MaxLen, MinLen
+from annotated_types import Ge, Le, MaxLen, MinLen
 
 from raydock.api.base import Spec
 from raydock.api.rule import UNIQUE, Matches
-from raydock.api.workload import PVC_URI, STAYS_INSIDE
+from raydock.api.workload import PVC_URI, STAYS_INSIDE, STORE_URI
+from raydock.wire.job import SaveMode
 
 ColumnName = Annotated[str, MinLen(1), MaxLen(256)]
 ColumnNames = Annotated[tuple[ColumnName, ...], MaxLen(512), UNIQUE]
@@ -19,17 +20,23 @@ PvcUri = Annotated[
     STAYS_INSIDE,
 ]
 
+OutputUri = Annotated[
+    str,
+    MinLen(1),
+    MaxLen(1024),
+    Matches(
+        f"{PVC_URI}|{STORE_URI}",
+        "write pvc://CLAIM/PATH, with a PersistentVolumeClaim of this namespace, or s3://BUCKET/PATH, "
+        "gs://BUCKET/PATH or az://CONTAINER/PATH",
+    ),
+    STAYS_INSIDE,
+]
+
 
 class TableFormat(StrEnum):
     """File formats of tables."""
 
     PARQUET = "Parquet"
-
-
-class SaveMode(StrEnum):
-    """What to do with an output that holds something."""
-
-    ERROR = "Error"
 
 
 class Tables(Spec):
@@ -55,9 +62,13 @@ class Input(Spec):
 class Output(Spec):
     """What is written: Parquet files, and `_SUCCESS` last."""
 
-    uri: PvcUri
-    """Directory: `pvc://CLAIM/PATH`. One running job owns it."""
+    uri: OutputUri
+    """Directory: `pvc://CLAIM/PATH`, or a place in an object store: `s3://`, `gs://` or `az://`. One running
+    job owns it."""
     save_mode: SaveMode = SaveMode.ERROR
-    """Error: fail when the directory holds anything but leftovers of ended jobs. Default Error."""
+    """Error: fail when the directory holds anything but leftovers of ended jobs. Overwrite: replace what an
+    earlier job published, in one step. Append: keep it, and list it in `_SUCCESS` too. Default Error."""
+    max_rows_per_file: Annotated[int, Ge(1), Le(1_000_000_000)] = 1_000_000
+    """Rows of one file at most; files are smaller where more workers get work by it. Default 1000000."""
     carry: ColumnNames = ()
     """Input columns that are copied into the output, in front of the model's own. Default none."""

@@ -19,6 +19,7 @@ from raydock.api.base import (
 )
 from raydock.api.batch_data import Input, Output
 from raydock.api.batch_status import BatchJobStatus
+from raydock.api.core import LocalObjectReference
 from raydock.api.rule import Rule
 from raydock.api.workload import Pods, Program, Server
 
@@ -84,6 +85,10 @@ class BatchJobSpec(Pods, Program):
     """What is read."""
     output: Output
     """What is written."""
+    credentials_secret: LocalObjectReference | None = None
+    """A Secret of the namespace that opens the object stores of input and output: its entries, such as
+    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL, become environment variables.
+    Default: what the pods have."""
     max_batch_rows: Annotated[int, Ge(1), Le(1_000_000)] = 1024
     """Rows that the model gets at once, at most. Default 1024."""
     workers: Workers = Workers()

@@ -23,6 +23,7 @@ from raydock.api.base import (
 from raydock.api.conditions import Conditions
 from raydock.api.core import LocalObjectReference
 from raydock.api.rule import UNIQUE, Matches, Rule, keyed_by
+from raydock.api.workload import STORE_URI
 from raydock.wire.access import Format
 
 NAME_MIN = 3
@@ -84,10 +85,7 @@ class Progression(Spec):
 StoreUri = Annotated[
     str,
     MaxLen(1024),
-    Matches(
-        r"(s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9!_.*()-]+)*/?",
-        "write a place in an object store: s3://bucket/path",
-    ),
+    Matches(STORE_URI, "write a place in an object store: s3://bucket/path"),
 ]
 
 

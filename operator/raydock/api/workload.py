@@ -11,6 +11,8 @@ from raydock.api.scheduling import Scheduling
 
 PVC_URI = r"pvc://[a-z0-9]([-.a-z0-9]*[a-z0-9])?(/[^\s?#]*)?"
 """A claim of the same namespace and a path in it."""
+STORE_URI = r"(s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9!_.*()-]+)*/?"
+"""A bucket or container of an object store and a place in it."""
 # No `user:password@`: the spec is no place for a secret.
 HTTP_URI = r"https?://[^\s/@?#]+(/\S*)?"
 

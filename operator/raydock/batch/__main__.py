@@ -17,9 +17,9 @@ from typing import Any, NoReturn
 
 from raydock.batch import driver, plan
 from raydock.batch.ledger import Ledger, drafts_dir
+from raydock.batch.outputs import refusing, storage_at
 from raydock.batch.owner import Owner
 from raydock.batch.report import Counts, Reporter
-from raydock.batch.storage import PosixStorage
 from raydock.batch.worker import Setting
 from raydock.errors import Terminal, Unfinished
 from raydock.models import console
@@ -27,9 +27,9 @@ from raydock.models.entry import cut_traceback
 from raydock.reasons import Reason
 from raydock.remote.progress import ProgressClient
 from raydock.wire import failure as failure_line
-from raydock.wire.job import ATTEMPT_ENV, JobConfig
-from raydock.wire.ledger import JobName, Success
-from raydock.wire.paths import CLAIMS_DIR, JOB_FILE, TOKEN_FILE, claim_path
+from raydock.wire.job import ATTEMPT_ENV, JobConfig, SaveMode
+from raydock.wire.ledger import JobName, JobOutput
+from raydock.wire.paths import CLAIMS_DIR, JOB_FILE, TOKEN_FILE
 from raydock.wire.progress import Failure
 from raydock.wire.record import loads
 
@@ -69,10 +69,15 @@ def main(job_file: str = JOB_FILE, claims_dir: str = CLAIMS_DIR, token_file: str
     return 0 if failure is None else 1
 
 
-def run(config: JobConfig, attempt: int, claims_dir: str, counts: Counts, reporter: Reporter) -> Success:
+def run(config: JobConfig, attempt: int, claims_dir: str, counts: Counts, reporter: Reporter) -> JobOutput:
     """What the job of `config` published. Raises Unfinished."""
+    with refusing():
+        return _run(config, attempt, claims_dir, counts, reporter)
+
+
+def _run(config: JobConfig, attempt: int, claims_dir: str, counts: Counts, reporter: Reporter) -> JobOutput:
     job = JobName(config.namespace, config.name, config.uid)
-    storage = PosixStorage(_output_path(config, claims_dir), drafts_dir(config.uid))
+    storage = storage_at(config.output_uri, drafts_dir(config.uid), claims_dir)
     owner = Owner(storage, job, time.sleep)
 
     def shards(made: plan.Plan, missing: Any) -> Any:
@@ -92,19 +97,10 @@ def run(config: JobConfig, attempt: int, claims_dir: str, counts: Counts, report
         tell=reporter.tell,
     )
     try:
-        return driver.run(Ledger(storage, job), owner, counts, steps)
+        return driver.run(Ledger(storage, job, SaveMode(config.save_mode)), owner, counts, steps)
     except (Terminal, SystemExit):
         owner.release()
         raise
-
-
-def _output_path(config: JobConfig, claims_dir: str) -> str:
-    try:
-        return claim_path(config.output_uri, claims_dir)
-    except ValueError as exc:
-        raise Terminal(
-            Reason.INVALID_SPEC, f"cannot write to output.uri {config.output_uri}: {exc}"
-        ) from None
 
 
 def _stop(*_: object) -> NoReturn:

@@ -13,7 +13,7 @@ from raydock.batch.plan import Plan, Shard
 from raydock.batch.report import Counts
 from raydock.errors import Terminal
 from raydock.reasons import Reason
-from raydock.wire.ledger import CommitRecord, Success
+from raydock.wire.ledger import CommitRecord, JobOutput
 from raydock.wire.progress import Report
 
 
@@ -31,27 +31,32 @@ class Steps:
     """Takes the report each time it changes."""
 
 
-def run(ledger: Ledger, owner: Owner, counts: Counts, steps: Steps) -> Success:
+def run(ledger: Ledger, owner: Owner, counts: Counts, steps: Steps) -> JobOutput:
     """What this job published, now or in an earlier attempt. Raises Unfinished."""
     try:
-        success = ledger.finished() or _run(ledger, owner, counts, steps)
+        published = ledger.finished() or _run(ledger, owner, counts, steps)
     except Exception:
         # Another driver of this job may have come to the end meanwhile, and taken the staging folder away.
         finished = ledger.finished()
         if finished is None:
             raise
-        success = finished
+        published = finished
+    owner.leave()
     ledger.clean()
-    return success
+    return published
 
 
-def _run(ledger: Ledger, owner: Owner, counts: Counts, steps: Steps) -> Success:
+def _run(ledger: Ledger, owner: Owner, counts: Counts, steps: Steps) -> JobOutput:
     ledger.refuse_foreign_files()
     plan = ledger.plan() or steps.propose_plan()
     steps.check_plan(plan)
     ledger.open()
     owner.acquire()
+    ledger.settle()
     ledger.refuse_foreign_files()
+    published = ledger.finished()
+    if published is not None:
+        return published
     plan = ledger.agree(plan)
     committed = ledger.records()
     counts.planned(plan.rows, len(plan.shards), list(committed.values()))
@@ -69,6 +74,7 @@ def _run(ledger: Ledger, owner: Owner, counts: Counts, steps: Steps) -> Success:
                     counts.committed(event)
             steps.tell(counts.report)
             counts.refuse_too_many_failed()
+        beating.refuse_lost_output()
         counts.publishing()
         steps.tell(counts.report)
         return ledger.publish(plan, _now)

@@ -45,7 +45,7 @@ class Owner:
                 return self._storage.touch(_entry(number))
             age_s = self._storage.age_s(_entry(number)) if holder is not None else None
             if holder is None or age_s is None or age_s >= LEASE_S:
-                self._storage.create(_entry(number + 1), dumps(self._job).encode())
+                self._claim(number + 1)
                 age_before_s = None
                 continue  # the next look says who was first
             if age_before_s is None or age_s > age_before_s:  # no beat so far
@@ -61,10 +61,18 @@ class Owner:
     def beat(self) -> bool:
         """Show that this job lives. False when another job took the output over."""
         number, holder = self._last()
-        if holder is None or holder.uid != self._job.uid:
+        if holder is None:
+            return True  # another job ended, and took all entries with it
+        if holder.uid != self._job.uid:
             return False
         self._storage.touch(_entry(number))
         return True
+
+    def leave(self) -> None:
+        """Take all entries away, unless another job has the output now."""
+        _, holder = self._last()
+        if holder is None or holder.uid == self._job.uid:
+            self._storage.remove_tree(OWNERS)
 
     def release(self) -> None:
         """Let the next job start at once."""
@@ -73,6 +81,13 @@ class Owner:
             # Not by removing the entry: its number would be given out again, and a late release would hit
             # another's.
             self._storage.create(f"{OWNERS}/{number:06d}.ended", b"")
+
+    def _claim(self, number: int) -> None:
+        """Try to become owner `number`."""
+        try:
+            self._storage.create(_entry(number), dumps(self._job).encode())
+        except FileNotFoundError:
+            self._storage.prepare([OWNERS])  # a job that ended took it away
 
     def _last(self) -> tuple[int, JobName | None]:
         """Number and job of the last entry that was not ended; (number, None) when there is none."""

@@ -4,12 +4,13 @@ import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final, Self
+from typing import Any, Final, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raydock.batch.convert import Unconvertible
+from raydock.batch.storage import NewFile
 
 GROUP_ROWS: Final = 131_072
 """Rows of a row group: enough for readers to work in parallel and to skip, small enough to hold in memory."""
@@ -29,11 +30,13 @@ class Written:
 class PartWriter:
     """Writes tables of equal columns into one file that `open_file` makes, in row groups of useful size.
 
+    Used as a context, it leaves no file behind that was not closed.
+
     The types of the columns are known once no column is all null; a later table may widen one (integers, then
     floats), up to the first row group. Raises Unconvertible where tables do not fit together.
     """
 
-    def __init__(self, open_file: Callable[[], BinaryIO]) -> None:
+    def __init__(self, open_file: Callable[[], NewFile]) -> None:
         self._file = open_file()
         self._sum = _Summed(self._file)
         self._parquet: pq.ParquetWriter | None = None
@@ -66,7 +69,7 @@ class PartWriter:
             # One that was given up: it would write to a closed file when it is collected.
             with contextlib.suppress(OSError, pa.ArrowException):
                 self._parquet.close()
-        self._file.close()
+        self._file.abort()
 
     def _widened(self, schema: pa.Schema) -> pa.Schema:
         assert self._schema is not None  # noqa: S101 - only called once there is one
@@ -120,7 +123,7 @@ class _Summed:
 
     closed = False
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: NewFile) -> None:
         self._file = file
         self.digest = hashlib.sha256()
         self.bytes = 0

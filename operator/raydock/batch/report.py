@@ -15,7 +15,7 @@ from raydock.errors import Terminal
 from raydock.reasons import Reason
 from raydock.remote.progress import Unreachable
 from raydock.wire.job import JobConfig
-from raydock.wire.ledger import CommitRecord, FailedRow, Success
+from raydock.wire.ledger import CommitRecord, FailedRow, JobOutput
 from raydock.wire.progress import Failure, Output, Report
 
 EVERY_S: Final = 1.0
@@ -82,21 +82,18 @@ class Counts:
         """Every shard is committed."""
         self.report = replace(self.report, category="postprocess", eta_seconds=None)
 
-    def succeeded(self, uri: str, success: Success) -> None:
+    def succeeded(self, uri: str, published: JobOutput) -> None:
         """`_SUCCESS` is there."""
-        size = sum(file.bytes for file in success.files)
-        output = Output(uri, success.rows, size, len(success.files), success.failed_rows)
-        done = success.input.rows
-        # One that was all good or all bad has one file, any other two of the same name.
-        names = {file.path.rpartition("/")[2] for file in (*success.files, *success.errors)}
-        shards = self.report.shards_total or len(names)
+        output = Output(uri, published.rows, published.bytes, published.files, published.failed_rows)
+        done = published.input.rows
+        shards = self.report.shards_total or published.files
         self.report = replace(
             self.report,
             category="postprocess",
             percent=100,
             rows_done=done,
             rows_total=done,
-            rows_failed=success.failed_rows,
+            rows_failed=published.failed_rows,
             shards_done=shards,
             shards_total=shards,
             output=output,

@@ -6,6 +6,7 @@ from typing import Final
 
 from raydock.api.base import GROUP
 from raydock.api.batchjob import BatchJob
+from raydock.api.core import EnvFromSource, EnvSource
 from raydock.plan import code
 from raydock.plan.defaults import Defaults, Shape
 from raydock.plan.meta import JOB_LABEL, JOB_UID_LABEL, MANAGED_BY, RAYDOCK, Manifest, child, sealed
@@ -88,6 +89,13 @@ def claims(cr: BatchJob, kept: Record) -> tuple[tuple[str, bool], ...]:
     return tuple(sorted(mounts.items()))
 
 
+def env_from(cr: BatchJob, kept: Record) -> tuple[EnvFromSource, ...]:
+    """Where the pods' environment comes from: the program's, and what opens object stores."""
+    secret = cr.spec.credentials_secret
+    stores = (EnvFromSource(secret_ref=EnvSource(name=secret.name)),) if secret else ()
+    return (*kept.resolved.env_from, *stores)
+
+
 def _start(each: Shape, defaults: Defaults, *, spare_cpus: int) -> dict[str, str]:
     start = {
         "num-cpus": str(max(1, math.ceil(logical_cpus(each))) + spare_cpus),
@@ -106,7 +114,7 @@ def _template(cr: BatchJob, kept: Record, defaults: Defaults, resources: Shape) 
         image=resolved.image or defaults.runtime_image,
         image_pull_secrets=resolved.image_pull_secrets,
         env=resolved.env,
-        env_from=resolved.env_from,
+        env_from=env_from(cr, kept),
         scheduling=cr.spec,
         code_config_map=code.copy_name(cr.metadata.name, resolved.code_hash, cr.kind)
         if resolved.code_hash

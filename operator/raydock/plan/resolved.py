@@ -108,6 +108,8 @@ def job_config(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> JobConfi
         model_sha256=resolved.model.sha256 if resolved.model else None,
         params=cr.spec.params,
         carry=tuple(cr.spec.output.carry),
+        save_mode=cr.spec.output.save_mode.value,
+        max_rows_per_file=cr.spec.output.max_rows_per_file,
         max_batch_rows=cr.spec.max_batch_rows,
         max_failed_rows=cr.spec.errors.max_failed_rows,
         retries_per_batch=cr.spec.errors.retries_per_batch,

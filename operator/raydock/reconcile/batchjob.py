@@ -15,7 +15,7 @@ from raydock.facts.rayjob import ray_job
 from raydock.plan import batchjob as plan
 from raydock.plan import code, resolved
 from raydock.plan.meta import JOB_UID_LABEL
-from raydock.plan.ray_job import claims, labels
+from raydock.plan.ray_job import claims, env_from, labels
 from raydock.reasons import Reason
 from raydock.reconcile import needs
 from raydock.reconcile.children import child, make, mark, remove
@@ -163,7 +163,9 @@ async def _admit(key: Key, cr: BatchJob, seen: plan.Seen, do: Deps) -> tuple[Ver
         kept = seen.kept.resolved
         mounted = [claim for claim, _ in claims(cr, seen.kept)]
         await needs.require(
-            cr.metadata.namespace, needs.named(kept.env, kept.env_from, kept.image_pull_secrets, mounted), do
+            cr.metadata.namespace,
+            needs.named(kept.env, env_from(cr, seen.kept), kept.image_pull_secrets, mounted),
+            do,
         )
     return await do.gate.ask(demand), 0
 

@@ -2,7 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
+
+
+class SaveMode(StrEnum):
+    """What to do with an output that holds something."""
+
+    ERROR = "Error"
+    OVERWRITE = "Overwrite"
+    APPEND = "Append"
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,8 @@ class JobConfig:
     worker_cpus: float = 1.0
     worker_gpus: float = 0.0
     """Logical Ray resources of one worker."""
+    save_mode: str = SaveMode.ERROR.value
+    """A value of SaveMode."""
     report_url: str | None = None
     """Base URL of the operator's HTTP service (its headless Service); None: nobody to report to."""
 

@@ -6,6 +6,9 @@ from typing import Final
 SUCCESS_FILE: Final = "_SUCCESS"
 STAGING_DIR: Final = "_staging"
 ERRORS_DIR: Final = "_errors"
+EARLIER_MOST: Final = 1000
+"""Jobs before its own that a `_SUCCESS` remembers, some 300 bytes each: a driver of one of them that wakes up
+late is told by it that its job is done."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,27 @@ class OutputFile:
     rows: int
     bytes: int
     sha256: str
+    job: str | None = None
+    """Uid of the job that wrote it; None: the job that `_SUCCESS` is of."""
+
+
+@dataclass(frozen=True)
+class JobOutput:
+    """What one job published, without the list of its files."""
+
+    job: JobName
+    input: InputSummary
+    rows: int
+    failed_rows: int
+    files: int
+    bytes: int
+    finished_at: str
+    """RFC 3339, UTC."""
 
 
 @dataclass(frozen=True)
 class Success:
-    """Content of `_SUCCESS` (contracts/clouds.md 5.B)."""
+    """Content of `_SUCCESS` (contracts/clouds.md 5.B). All but `files`, `errors`, `earlier` is of `job`."""
 
     job: JobName
     input: InputSummary
@@ -80,4 +99,24 @@ class Success:
     """RFC 3339, UTC."""
     errors: tuple[OutputFile, ...] = ()
     """Files with the failed rows, below ERRORS_DIR."""
+    earlier: tuple[JobOutput, ...] = ()
+    """What was published here before, newest first; its files are gone, or in `files` with their job."""
     version: int = 1
+
+    @property
+    def own(self) -> JobOutput:
+        """What `job` published."""
+        files = [file for file in self.files if file.job is None]
+        size = sum(file.bytes for file in files)
+        return JobOutput(
+            self.job, self.input, self.rows, self.failed_rows, len(files), size, self.finished_at
+        )
+
+    def of(self, uid: str) -> JobOutput | None:
+        """What job `uid` published here, now or before; None when nothing is known of it."""
+        return next((one for one in (self.own, *self.earlier) if one.job.uid == uid), None)
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """Every file that is part of the output."""
+        return frozenset(file.path for file in (*self.files, *self.errors))

@@ -1,10 +1,12 @@
 """A storage in memory that can stop its user before any operation, and drivers that run on it in steps."""
 
+import hashlib
 import io
 import json
+import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from typing_extensions import override
 
@@ -15,56 +17,144 @@ from raydock.batch.plan import Plan, Shard
 from raydock.batch.report import Counts
 from raydock.batch.storage import Storage
 from raydock.errors import Unfinished
-from raydock.wire.job import JobConfig, TablesInput
-from raydock.wire.ledger import CommitRecord, FailedRow, JobName, Success
+from raydock.wire.job import JobConfig, SaveMode, TablesInput
+from raydock.wire.ledger import CommitRecord, FailedRow, JobName, JobOutput, Success
 from raydock.wire.record import loads
 
 SHARDS = tuple(Shard(index, 2, ()) for index in range(2))
 PLAN = Plan("sha256:0", 4, ("id",), (), SHARDS)
-BAD = frozenset({1, 2, 3})
+BAD: Final = frozenset({1, 2, 3})
 """Rows that fail: one of the first shard, all of the second, which then has no data file."""
+CHANCE: Final = re.compile(
+    rb"-[0-9a-f]{8}(?=\.parquet)|publish-[0-9a-f]{32}|\d{4}-\d\d-\d\dT[\d:]+Z|[0-9a-f]{64}"
+)
+VISITED: set[int] = set()
+"""Every state that was met: the objects there, and how far each process was."""
 
 
 class Killed(BaseException):
     """The process is gone: nothing that runs after this may reach the storage."""
 
 
-class Disk:
-    """What survives: objects, folders, and the storage's clock. After each change a reader looks at it."""
+class Violation(BaseException):
+    """A reader saw what he must never see; no handler of errors may swallow it."""
 
-    def __init__(self) -> None:
+
+class Disk:
+    """What survives: objects, folders, and the storage's clock. After each change a reader looks at it.
+
+    `modes`: by uid of a job, what it may do with others' results; those that are not named may do nothing.
+    `flat`: an object store, which has no folders.
+    """
+
+    def __init__(self, modes: Mapping[str, SaveMode] | None = None, *, flat: bool = False) -> None:
         self.objects: dict[str, bytes] = {}
         self.folders: set[str] = {""}
         self.made_s: dict[str, float] = {}
         self.now_s = 0.0
+        self.modes = dict(modes or {})
+        self.flat = flat
+        self.users: list[SteppedStorage] = []
+        self.published: list[str] = []
+        """Jobs in the order in which a reader found them in `_SUCCESS`."""
+        self.violations: list[str] = []
+        self._rows: dict[str, list[object]] | None = None
+        self._mark = 0
+
+    def copy(self, modes: Mapping[str, SaveMode]) -> "Disk":
+        """The same content, as nobody uses it yet."""
+        made = Disk(modes, flat=self.flat)
+        made.objects, made.folders, made.made_s = dict(self.objects), set(self.folders), dict(self.made_s)
+        made.now_s, made.published, made._rows, made._mark = (
+            self.now_s,
+            list(self.published),
+            self._rows,
+            self._mark,
+        )
+        return made
 
     def put(self, path: str, content: bytes) -> None:
-        if path.rpartition("/")[0] not in self.folders:
+        if not self.flat and path.rpartition("/")[0] not in self.folders:
             raise FileNotFoundError(2, "No such file or directory", path)
+        self._forget(path)
         self.objects[path] = content
+        self._mark ^= _marked(path, content)
         self.made_s[path] = self.now_s
-        assert self.rows_seen_by_a_reader() in (None, [0, 1, 2, 3])
+        self._read(path)
 
     def take(self, path: str) -> None:
+        self._forget(path)
         self.objects.pop(path, None)
         self.folders.discard(path)
-        assert self.rows_seen_by_a_reader() in (None, [0, 1, 2, 3])
+        self._read(path)
 
     def sleep(self, seconds: float) -> None:
         self.now_s += seconds
 
-    def rows_seen_by_a_reader(self) -> list[int] | None:
-        """What someone who waits for `_SUCCESS` reads now; None while there is none."""
+    def visit(self) -> None:
+        """Remember that this state was met."""
+        VISITED.add(hash((self._mark, *self.modes.items(), self.flat, *(user.done for user in self.users))))
+
+    def rows_seen_by_a_reader(self) -> dict[str, list[object]] | None:
+        """What someone who waits for `_SUCCESS` reads now, by job, with failed rows; None while there is none.
+
+        Fails when a file is not there, or is not what `_SUCCESS` says of it.
+        """
         if "_SUCCESS" not in self.objects:
             return None
         success = loads(Success, self.objects["_SUCCESS"])
-        listed = (*success.files, *success.errors)
-        found = {file.path: json.loads(self.objects[file.path]) for file in listed}
-        assert [len(found[file.path]) for file in listed] == [file.rows for file in listed]
-        failed = {row for file in success.errors for row in found[file.path]}
-        assert failed in (set(), BAD)
-        assert success.failed_rows == len(failed)
-        return sorted(row for rows in found.values() for row in rows)
+        rows: dict[str, list[object]] = {}
+        for file in (*success.files, *success.errors):
+            assert file.path in self.objects, f"{file.path} is listed and gone"
+            content = self.objects[file.path]
+            found = json.loads(content)
+            assert (len(found), len(content), digest(content)) == (file.rows, file.bytes, file.sha256)
+            assert file.path.startswith("_errors/") == all(bad for _, _, bad in found)
+            rows.setdefault(file.job or success.job.uid, []).extend([uid, row] for uid, row, _ in found)
+        return rows
+
+    def _forget(self, path: str) -> None:
+        if path in self.objects:
+            self._mark ^= _marked(path, self.objects[path])
+
+    def _read(self, changed: str) -> None:
+        """A reader looks at the output after each change of what he may see."""
+        if changed.startswith("_staging"):
+            return
+        try:
+            self._judge(self.rows_seen_by_a_reader(), moved=changed == "_SUCCESS")
+        except AssertionError as error:
+            self.violations.append(str(error))
+            raise Violation(str(error)) from None
+
+    def _judge(self, now: dict[str, list[object]] | None, *, moved: bool) -> None:
+        """What he saw before decides on what he may see now."""
+        before = self._rows
+        assert before is None or now is not None, "_SUCCESS is gone"
+        if now is None or not moved:
+            return
+        for uid, rows in now.items():
+            assert sorted(rows, key=str) == [[uid, row] for row in range(4)], f"{uid} has {rows}"
+        uid = loads(Success, self.objects["_SUCCESS"]).job.uid
+        assert uid not in self.published, f"{uid} was published twice"
+        self.published.append(uid)
+        match self.modes.get(uid, SaveMode.ERROR):
+            case SaveMode.ERROR:
+                assert before is None, f"{uid} replaced {before}"
+            case SaveMode.OVERWRITE:
+                assert list(now) == [uid]
+            case SaveMode.APPEND:
+                assert set(now) == {uid, *(before or ())}, f"{uid} made {list(now)} of {list(before or ())}"
+        self._rows = now
+
+
+def _marked(path: str, content: bytes) -> int:
+    """The same for objects that differ in names by chance, and in times of day."""
+    return hash(CHANCE.sub(b"", path.encode() + b" " + content))
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 class SteppedStorage(Storage):
@@ -74,6 +164,8 @@ class SteppedStorage(Storage):
     record) are not counted: whether another process goes on before or after one of them makes no difference.
     """
 
+    needs = "it needs a better memory"
+
     def __init__(self, disk: Disk, *, shared_only: bool = False) -> None:
         self.disk = disk
         self._shared_only = shared_only
@@ -82,6 +174,7 @@ class SteppedStorage(Storage):
         self.killed = False
         self.turn = threading.Semaphore(0)
         self.paused = threading.Semaphore(0)
+        disk.users.append(self)
 
     def _step(self, path: str) -> None:
         if self._shared_only and not self.killed and ("/drafts/" in path or "/data/" in path):
@@ -93,11 +186,14 @@ class SteppedStorage(Storage):
             raise Killed
         self.left -= 1
         self.done += 1
+        self.disk.visit()
 
     @override
     def prepare(self, folders: Iterable[str]) -> None:
         for folder in folders:
             self._step("/drafts/")
+            if self.disk.flat:
+                continue
             parts = folder.split("/")
             self.disk.folders.update("/".join(parts[:n]) for n in range(1, len(parts) + 1))
 
@@ -110,9 +206,26 @@ class SteppedStorage(Storage):
         return True
 
     @override
+    def replace(self, path: str, content: bytes, version: str) -> bool:
+        self._step(path)
+        if path not in self.disk.objects or digest(self.disk.objects[path]) != version:
+            return False
+        self.disk.put(path, content)
+        return True
+
+    @override
     def read(self, path: str) -> bytes | None:
         self._step(path)
         return self.disk.objects.get(path)
+
+    @override
+    def read_version(self, path: str) -> tuple[bytes, str] | None:
+        content = self.read(path)
+        return None if content is None else (content, digest(content))
+
+    @override
+    def sweep(self) -> None:
+        pass
 
     @override
     def names(self, folder: str) -> list[str]:
@@ -122,7 +235,7 @@ class SteppedStorage(Storage):
         return sorted({path[len(start) :].partition("/")[0] for path in below if path != folder})
 
     @override
-    def open_new(self, path: str) -> BinaryIO:
+    def open_new(self, path: str) -> "_Object":
         self._step(path)
         self.disk.put(path, b"")
         return _Object(self, path)
@@ -134,19 +247,32 @@ class SteppedStorage(Storage):
     @override
     def promote(self, pairs: Iterable[tuple[str, str]]) -> None:
         for source, target in pairs:
-            self._step(target)
-            if target in self.disk.objects:
-                continue
-            if source not in self.disk.objects:
-                raise FileNotFoundError(2, "No such file or directory", source)
-            self.disk.put(target, self.disk.objects[source])
+            while not self._linked(source, target):
+                self.disk.folders.add(target.rpartition("/")[0])
+
+    def _linked(self, source: str, target: str) -> bool:
+        """False: the folder is missing."""
+        self._step(target)
+        if target in self.disk.objects:
+            return True
+        if source not in self.disk.objects:
+            raise FileNotFoundError(2, "No such file or directory", source)
+        if not self.disk.flat and target.rpartition("/")[0] not in self.disk.folders:
+            return False
+        self.disk.put(target, self.disk.objects[source])
+        return True
 
     @override
-    def remove(self, path: str) -> None:
-        inside = [path, *(p for p in (*self.disk.objects, *self.disk.folders) if p.startswith(f"{path}/"))]
-        for item in sorted(inside, reverse=True):  # a tree goes piece by piece
-            self._step(item)
-            self.disk.take(item)
+    def remove(self, *paths: str) -> None:
+        for path in paths:
+            self._step(path)
+            self.disk.take(path)
+
+    @override
+    def remove_tree(self, folder: str) -> None:
+        every = (*self.disk.objects, *self.disk.folders)
+        inside = [folder, *(path for path in every if path.startswith(f"{folder}/"))]
+        self.remove(*sorted(inside, reverse=True))  # a tree goes piece by piece
 
     @override
     def remove_empty(self, folder: str) -> None:
@@ -178,6 +304,9 @@ class _Object(io.BytesIO):
             self._storage.finish(self._path, self.getvalue())
         super().close()
 
+    def abort(self) -> None:
+        raise AssertionError("nothing here gives up a file")
+
 
 class Process:
     """A driver process of job `uid`, in a thread that goes on only when it is let."""
@@ -195,7 +324,7 @@ class Process:
         self._max_failed_rows = max_failed_rows
         self.storage = SteppedStorage(disk, shared_only=shared_only)
         self.computed: list[int] = []
-        self.result: Success | Unfinished | BaseException | None = None
+        self.result: JobOutput | Unfinished | BaseException | None = None
         self._uid = uid
         self._thread = threading.Thread(target=self._main, daemon=True)
         self._thread.start()
@@ -225,9 +354,10 @@ class Process:
             self.result = exc
         self.storage.paused.release()
 
-    def _drive(self) -> Success:
+    def _drive(self) -> JobOutput:
         job = JobName("demo", f"job-{self._uid}", self._uid)
-        ledger = Ledger(self.storage, job)
+        mode = self.storage.disk.modes.get(self._uid, SaveMode.ERROR)
+        ledger = Ledger(self.storage, job, mode)
         config = JobConfig(
             "demo",
             job.name,
@@ -249,29 +379,31 @@ class Process:
     def _compute(self, ledger: Ledger, missing: Sequence[Shard]) -> Iterator[CommitRecord | None]:
         for shard in missing:
             self.computed.append(shard.index)
-            rows = {shard.index * 2, shard.index * 2 + 1}
-            file, size = self._write(ledger, ledger.new_data_file(shard.index, 1), rows - self._bad)
-            errors, error_size = self._write(ledger, ledger.new_error_file(shard.index, 1), rows & self._bad)
+            rows = [shard.index * 2, shard.index * 2 + 1]
+            bad = [row for row in rows if row in self._bad]
+            good = [row for row in rows if row not in self._bad]
+            file, size, sha256 = self._write(ledger, ledger.new_data_file(shard.index, 1), good)
+            errors, error_size, error_sha256 = self._write(ledger, ledger.new_error_file(shard.index, 1), bad)
             record = CommitRecord(
                 shard=shard.index,
                 file=file,
-                rows=len(rows - self._bad),
-                failed_rows=len(rows & self._bad),
+                rows=len(good),
+                failed_rows=len(bad),
                 bytes=size,
-                sha256=file,
+                sha256=sha256,
                 attempt=1,
                 error_file=errors,
                 error_bytes=error_size,
-                error_sha256=errors,
-                first_failures=tuple(FailedRow(row, "ValueError", "bad") for row in sorted(rows & self._bad)),
+                error_sha256=error_sha256,
+                first_failures=tuple(FailedRow(row, "ValueError", "bad") for row in bad),
             )
             yield ledger.commit(record)
 
-    def _write(self, ledger: Ledger, file: str, rows: set[int]) -> tuple[str, int]:
-        """Name and size of a file with `rows`; without any there is none."""
+    def _write(self, ledger: Ledger, file: str, rows: Sequence[int]) -> tuple[str, int, str]:
+        """Name, size and sum of a file with `rows`; without any there is none."""
         if not rows:
-            return "", 0
-        content = json.dumps(sorted(rows)).encode()
+            return "", 0, ""
+        content = json.dumps([[self._uid, row, row in self._bad] for row in rows]).encode()
         with self.storage.open_new(ledger.data_path(file)) as opened:
             opened.write(content)
-        return file, len(content)
+        return file, len(content), digest(content)

@@ -54,9 +54,13 @@ def test_100_percent_is_for_what_is_published() -> None:
     counts.planned(100, 1, [record(0)])
     counts.publishing()
     assert (counts.report.category, counts.report.percent, counts.report.output) == ("postprocess", 99, None)
-    files = (OutputFile("a", 60, 6, ""), OutputFile("b", 40, 4, ""))
+    files = (
+        OutputFile("a", 60, 6, ""),
+        OutputFile("b", 40, 4, ""),
+        OutputFile("c", 9, 9, "", job="earlier"),
+    )
     done = Success(JobName("demo", "score", "u"), InputSummary("sha256:0", 100), 100, 0, files, "")
-    counts.succeeded("pvc://data/out/", done)
+    counts.succeeded("pvc://data/out/", done.own)
     assert counts.report.percent == 100
     assert counts.report.output is not None
     assert (counts.report.output.rows, counts.report.output.bytes, counts.report.output.files) == (100, 10, 2)

@@ -20,7 +20,7 @@ JOB = JobName("demo", "score", "3f2a9c01")
 @pytest.fixture
 def storage(tmp_path: Path) -> PosixStorage:
     made = PosixStorage(str(tmp_path), "drafts")
-    made.prepare(["drafts", "deep/er"])
+    made.prepare(["drafts", "deep/er", "_staging"])
     return made
 
 
@@ -86,11 +86,12 @@ def test_nothing_but_prepare_makes_a_folder(storage: PosixStorage) -> None:
 
 
 def test_promote_can_be_repeated_and_never_loses(storage: PosixStorage) -> None:
-    with storage.open_new("deep/x") as file:
-        file.write(b"rows")
+    file = storage.open_new("deep/x")
+    file.write(b"rows")
+    file.close()
     storage.promote([("deep/x", "x")])
     storage.promote([("deep/x", "x")])
-    storage.remove("deep")
+    storage.remove_tree("deep")
     storage.promote([("deep/x", "x")])
     assert storage.read("x") == b"rows"
     with pytest.raises(FileNotFoundError):
@@ -107,10 +108,11 @@ def test_age_starts_again_with_a_touch(storage: PosixStorage, tmp_path: Path) ->
 
 
 def test_removing_what_is_not_there_is_no_error(storage: PosixStorage) -> None:
-    storage.remove("none")
+    storage.remove("none", "deep/none")
+    storage.remove_tree("none")
     storage.remove_empty("none")
     storage.remove_empty("deep")
-    assert storage.names("") == ["deep", "drafts"]
+    assert storage.names("") == ["_staging", "deep", "drafts"]
     assert storage.names("none") == []
 
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from starlette.types import Message, Receive, Scope, Send
 
+from raydock.remote.stores import StoreError
 from raydock.serve.answer import Code, Refused
-from raydock.serve.asynchronous.objects import StoreError
 from raydock.serve.asynchronous.record import Asked
 from raydock.serve.asynchronous.work import Payload, Result, TookTooLong
 from raydock.wire.access import ENDPOINT_HEADER, REQUEST_ID_HEADER

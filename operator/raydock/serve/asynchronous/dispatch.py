@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final, Protocol
 
+from raydock.remote.stores import StoreError
 from raydock.serve.asynchronous import record
 from raydock.serve.asynchronous.claims import Claims, Free
-from raydock.serve.asynchronous.objects import Objects, StoreError
+from raydock.serve.asynchronous.objects import Objects
 from raydock.serve.asynchronous.record import Asked
 from raydock.wire.record import WireError, loads
 

@@ -5,9 +5,9 @@ import logging
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from raydock.remote.stores import StoreError
 from raydock.serve.answer import Code, Refused
 from raydock.serve.asynchronous.intake import INLINE_MAX, Wish
-from raydock.serve.asynchronous.objects import StoreError
 from raydock.serve.asynchronous.record import Asked
 from raydock.serve.asynchronous.service import Asynchronous
 from raydock.serve.checks import RETRY_S

@@ -5,9 +5,10 @@ import uuid
 from dataclasses import dataclass
 from typing import Final
 
+from raydock.remote.stores import StoreError
 from raydock.serve.answer import Code, Refused
 from raydock.serve.asynchronous import record
-from raydock.serve.asynchronous.objects import Objects, StoreError
+from raydock.serve.asynchronous.objects import Objects
 from raydock.serve.asynchronous.record import Asked
 from raydock.wire.record import WireError, dumps, loads
 

@@ -2,29 +2,23 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from datetime import datetime
+from typing import Final, TypeVar
 from urllib.parse import unquote
 
 import obstore
-from obstore.exceptions import (
-    AlreadyExistsError,
-    PermissionDeniedError,
-    UnauthenticatedError,
-    UnknownConfigurationKeyError,
-)
-from obstore.store import from_url
+from obstore.exceptions import AlreadyExistsError
 
-PREFIXES: Final = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
-"""What the variables of each scheme begin with; a Secret may have others beside them."""
-CONNECT: Final = "5s"
+from raydock.remote.stores import PREFIXES, Opener, telling
+
 SOON: Final = "30s"
 PATIENT: Final = "3700s"
 """For a payload that the app reads as it likes (InvocationTimeoutSeconds), and for a large answer."""
-RETRIES: Final = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
+MAX_RETRIES: Final = 3
+RETRY_S: Final = 10.0
 CALL_S: Final = 15.0
 """For one small object, with its retries."""
 LIST_S: Final = 60.0
@@ -36,15 +30,6 @@ OWNER: Final = "inferenceid"
 _HTTPS: Final = re.compile(r"(?:([^./]+(?:\.[^./]+)*)\.)?s3[.-][a-z0-9-]+\.amazonaws\.com(?:\.cn)?")
 
 R = TypeVar("R")
-
-
-class StoreError(Exception):
-    """The store did not do what it was asked to; the message names no address and no key."""
-
-    def __init__(self, message: str, *, final: bool = False) -> None:
-        """`final`: the same will come of another try."""
-        super().__init__(message)
-        self.final = final
 
 
 @dataclass(frozen=True)
@@ -62,23 +47,15 @@ class Objects:
     def __init__(self, uri: str, variables: Mapping[str, str]) -> None:
         """`variables`: of the store's clients, such as AWS_ACCESS_KEY_ID; unknown ones are left out."""
         self.uri = uri.rstrip("/")
-        prefix = PREFIXES.get(uri.partition("://")[0])
-        if prefix is None:
-            raise StoreError("an address begins with s3://, gs:// or az://", final=True)
-        config = {name: value for name, value in variables.items() if name.upper().startswith(prefix)}
-        with _telling():
-            try:
-                self._store = self._opened(config, SOON)
-            except UnknownConfigurationKeyError:
-                config = {name: value for name, value in config.items() if self._is_known(name, value)}
-                self._store = self._opened(config, SOON)
-            self._patient = self._opened(config, PATIENT)
+        opener = Opener(uri, variables)
+        self._store = opener.open(SOON, max_retries=MAX_RETRIES, retry_s=RETRY_S)
+        self._patient = opener.open(PATIENT, max_retries=MAX_RETRIES, retry_s=RETRY_S)
 
     async def create(self, path: str, content: bytes, content_type: str = JSON, owner: str = "") -> bool:
         """Make an object, whole or not at all; False, and nothing done, where it exists."""
         attributes = {"Content-Type": content_type, **({OWNER: owner} if owner else {})}
         limit_s = CALL_S + len(content) / LEAST_RATE
-        with _telling(), suppress(AlreadyExistsError):
+        with telling(), suppress(AlreadyExistsError):
             put = obstore.put_async(self._patient, path, content, mode="create", attributes=attributes)
             await _within(limit_s, put)
             return True
@@ -86,7 +63,7 @@ class Objects:
 
     def replace(self, path: str, content: bytes) -> None:
         """Make an object, or another one of what is there. Blocks: for threads."""
-        with _telling():
+        with telling():
             obstore.put(self._store, path, content)
 
     async def read(self, path: str) -> bytes | None:
@@ -96,27 +73,27 @@ class Objects:
             found = await obstore.get_async(self._store, path)
             return bytes(await found.bytes_async())
 
-        with _telling(), suppress(FileNotFoundError):
+        with telling(), suppress(FileNotFoundError):
             return await _within(CALL_S, whole())
         return None
 
     async def parts(self, path: str) -> AsyncGenerator[bytes, None]:
         """Its content as it comes; it is asked for with the first part."""
-        with _telling():
+        with telling():
             found = await _within(CALL_S, obstore.get_async(self._patient, path))
             async for part in found.stream():
                 yield bytes(part)
 
     async def owner(self, path: str) -> str | None:
         """Whose an object is, empty if somebody else made it; None where there is none."""
-        with _telling(), suppress(FileNotFoundError):
+        with telling(), suppress(FileNotFoundError):
             found = await _within(CALL_S, obstore.get_async(self._store, path))
             return str(found.attributes.get(OWNER, ""))
         return None
 
     async def size(self, path: str) -> int | None:
         """Its bytes; None where there is no such object."""
-        with _telling(), suppress(FileNotFoundError):
+        with telling(), suppress(FileNotFoundError):
             found = await _within(CALL_S, obstore.head_async(self._store, path))
             return int(found["size"])
         return None
@@ -127,7 +104,7 @@ class Objects:
 
     async def list(self, folder: str) -> dict[str, Seen]:
         """What lies directly in `folder`, by name."""
-        with _telling():
+        with telling():
             found = await _within(LIST_S, obstore.list_with_delimiter_async(self._store, folder))
         return {
             one["path"].rpartition("/")[2]: Seen(
@@ -139,23 +116,8 @@ class Objects:
     async def delete(self, *paths: str) -> None:
         """Take objects away; what is not there is no error."""
         for path in paths:
-            with _telling(), suppress(FileNotFoundError):
+            with telling(), suppress(FileNotFoundError):
                 await _within(CALL_S, obstore.delete_async(self._store, path))
-
-    def _is_known(self, name: str, value: str) -> bool:
-        try:
-            self._opened({name: value}, SOON)
-        except UnknownConfigurationKeyError:
-            return False
-        except Exception:  # noqa: BLE001 - it is known, and lacks the others
-            return True
-        return True
-
-    def _opened(self, config: Mapping[str, str], timeout: str) -> Any:
-        opened: Any = from_url  # its overloads are by store, and which one it is says the address
-        plain = any(value.startswith("http://") for value in config.values())
-        client = {"connect_timeout": CONNECT, "timeout": timeout, "allow_http": plain}
-        return opened(self.uri, config=dict(config), client_options=client, retry_config=RETRIES)
 
 
 def located(location: str) -> tuple[str, str] | None:
@@ -174,22 +136,3 @@ def located(location: str) -> tuple[str, str] | None:
 async def _within(seconds: float, call: Awaitable[R]) -> R:
     async with asyncio.timeout(seconds):
         return await call
-
-
-@contextmanager
-def _telling() -> Iterator[None]:
-    """Whatever goes wrong in the context is a StoreError."""
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - its clients raise anything, with addresses in it
-        raise _told(error) from None
-
-
-def _told(error: Exception) -> StoreError:
-    """Their own words have addresses in them."""
-    if isinstance(error, StoreError):
-        return error
-    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
-        return StoreError("the object store refused the credentials", final=True)
-    final = isinstance(error, ValueError)
-    return StoreError(f"the object store failed ({type(error).__name__})", final=final)

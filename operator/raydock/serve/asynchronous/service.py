@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from raydock.remote.stores import StoreError
 from raydock.serve.answer import Code, Refused
 from raydock.serve.asynchronous import intake, record
 from raydock.serve.asynchronous.call import Caller, Later
 from raydock.serve.asynchronous.dispatch import Dispatch, Serve
 from raydock.serve.asynchronous.intake import Wish
-from raydock.serve.asynchronous.objects import StoreError, located
+from raydock.serve.asynchronous.objects import located
 from raydock.serve.asynchronous.record import Asked
 from raydock.serve.asynchronous.work import Work
 from raydock.serve.auth import AccessFile

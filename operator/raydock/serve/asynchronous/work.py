@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Any, Final
 
+from raydock.remote.stores import StoreError
 from raydock.serve.asynchronous import record
 from raydock.serve.asynchronous.claims import BEAT_S
-from raydock.serve.asynchronous.objects import Objects, StoreError, located
+from raydock.serve.asynchronous.objects import Objects, located
 from raydock.serve.asynchronous.record import Asked, Claim
 from raydock.wire.access import AsyncAccess
 from raydock.wire.record import dumps, loads

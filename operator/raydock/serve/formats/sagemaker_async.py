@@ -6,9 +6,10 @@ import uuid
 from collections.abc import Mapping
 from typing import Final
 
+from raydock.remote.stores import PREFIXES
 from raydock.serve.answer import Code, Refused
 from raydock.serve.asynchronous.intake import Wish
-from raydock.serve.asynchronous.objects import PREFIXES, located
+from raydock.serve.asynchronous.objects import located
 from raydock.serve.asynchronous.record import REQUESTS, Asked, failure_path, name
 from raydock.serve.formats.form import TYPE, Whole
 from raydock.wire.access import AsyncAccess

@@ -13,7 +13,8 @@ from obstore.exceptions import GenericError
 from obstore.store import MemoryStore
 from starlette.types import ASGIApp
 
-from raydock.serve.asynchronous import claims, dispatch, objects, service, work
+from raydock.remote import stores as remote_stores
+from raydock.serve.asynchronous import claims, dispatch, service, work
 from raydock.serve.asynchronous.service import Asynchronous
 from raydock.serve.auth import AccessFile
 from raydock.serve.front import Front
@@ -199,7 +200,7 @@ async def replicas(
 ) -> AsyncIterator[tuple[Replicas, Stores]]:
     """They look, beat and give up a hundred times as often as in earnest."""
     stores = Stores()
-    monkeypatch.setattr(objects, "from_url", stores.open)
+    monkeypatch.setattr(remote_stores, "from_url", stores.open)
     faster: Mapping[tuple[Any, str], float] = {
         (claims, "LEASE_S"): 0.3,
         (work, "BEAT_S"): 0.05,

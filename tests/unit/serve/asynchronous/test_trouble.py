@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from raydock.remote.stores import StoreError
 from raydock.serve.asynchronous import dispatch, record, work
-from raydock.serve.asynchronous.objects import Objects, StoreError, located
+from raydock.serve.asynchronous.objects import Objects, located
 from raydock.serve.asynchronous.service import NotHere
 from raydock.wire.host import Limits
 from tests.kit.eventually import eventually
