@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from typing_extensions import override
+
 from hack.node import build
 from hack.node.layout import BIN
 from hack.node.progress import Progress
@@ -47,14 +49,14 @@ def s3_server(folder: Path) -> Iterator[Server]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     argv = [
-        BIN / "versitygw",
+        str(BIN / "versitygw"),
         "--port",
         f"127.0.0.1:{port}",
         "--health",
         "/health",
         "--quiet",
         "posix",
-        folder,
+        str(folder),
     ]
     environment = {**os.environ, "ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET}  # noqa: TID251 - a child's
     with (folder.parent / "s3.log").open("w") as log:
@@ -121,6 +123,7 @@ class _Forward(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _forward  # noqa: N815 - by the name of the method
 
+    @override
     def log_message(self, *_: object) -> None:
         """Quiet."""
 

@@ -37,7 +37,7 @@ def from_json(shape: type[R], value: Any) -> R:
     """An instance of the dataclass `shape` from parsed JSON. Raises WireError."""
     if not isinstance(value, Mapping):
         raise WireError(f"{shape.__name__}: want an object")
-    hints = _hints(shape)
+    hints = _hints(shape)  # type: ignore[arg-type]  # every class can be hashed
     got: dict[str, Any] = {}
     for field in dataclasses.fields(shape):  # type: ignore[arg-type]  # mypy: R is not bound to a dataclass
         key = _camel(field.name)

@@ -235,6 +235,16 @@ class SteppedStorage(Storage):
         return sorted({path[len(start) :].partition("/")[0] for path in below if path != folder})
 
     @override
+    def open_read(self, path: str) -> io.BytesIO:
+        self._step(path)
+        return io.BytesIO(self.disk.objects[path])
+
+    @override
+    def size(self, path: str) -> int | None:
+        self._step(path)
+        return len(self.disk.objects[path]) if path in self.disk.objects else None
+
+    @override
     def open_new(self, path: str) -> "_Object":
         self._step(path)
         self.disk.put(path, b"")

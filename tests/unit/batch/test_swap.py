@@ -22,7 +22,8 @@ class Writer:
     """Somebody who replaces what he saw of `x` by `text`, one call at a time."""
 
     def __init__(self, root: Path, text: str, *, sees: str | None = None) -> None:
-        self.text, self.seen, self.result = text, sees, None
+        self.text, self.seen = text, sees
+        self.result: bool | BaseException | None = None
         self._root, self._left, self._killed = root, 0, False
         self._turn, self._paused = threading.Semaphore(0), threading.Semaphore(0)
         self._thread = threading.Thread(target=self._main, daemon=True)
@@ -57,7 +58,7 @@ class Writer:
             found = storage.read_version("x")
             assert found is not None
             self.seen = found[0].decode()
-            self.result: Any = storage.replace("x", self.text.encode(), found[1])
+            self.result = storage.replace("x", self.text.encode(), found[1])
             storage.sweep()
         except BaseException as error:  # noqa: BLE001 - Killed is one
             self.result = error
