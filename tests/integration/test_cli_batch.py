@@ -14,6 +14,7 @@ import pytest_asyncio
 import yaml
 from kubernetes.config import kube_config
 from typer.testing import CliRunner
+from typing_extensions import override
 
 from raydock.cli.app import app
 from raydock.kube.client import Kube
@@ -43,6 +44,7 @@ class Result:
         self.stdout = stdout
         self.stderr = stderr
 
+    @override
     def __repr__(self) -> str:
         return f"exit code {self.code}\n{self.stdout}\n{self.stderr}"
 
