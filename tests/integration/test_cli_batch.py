@@ -17,6 +17,9 @@ from typer.testing import CliRunner
 from typing_extensions import override
 
 from raydock.cli.app import app
+from raydock.client.batch import JobHandle, OutputSpec, delete_job, run_batch
+from raydock.client.errors import Refused
+from raydock.client.session import connect
 from raydock.kube.client import Kube
 from tests.kit.eventually import eventually
 from tests.kit.line import Line
@@ -208,6 +211,26 @@ async def test_wait_tells_each_state_and_gives_up_in_time(
     lines = [line.partition("] ")[2] for line in waited.stderr.splitlines()]
     assert lines.index("Queued: 1 GPU is missing") < lines.index("Running: 50 %, 5 of 10 rows")
     assert f"attach again with: raydock batch wait job -n {namespace}" in waited.stderr
+
+
+async def test_the_python_client_lets_the_server_refuse_what_it_does_not_know(
+    kube: Kube, namespace: str, control_plane: str
+) -> None:
+    session = connect(namespace, kubeconfig=control_plane)
+    program = {"server": {"importPath": "iris:Model"}}
+    to = OutputSpec("pvc://data/out")
+
+    def run(**more: Any) -> JobHandle:
+        return run_batch({**program, **more}, "pvc://data/in", output_spec=to, session=session)
+
+    with pytest.raises(Refused, match=r'unknown field "spec\.newer"'):
+        await asyncio.to_thread(run, newer=1)
+    job = await asyncio.to_thread(run)
+    assert job.name.startswith("batch-inference-")
+    await says(kube, namespace, "Succeeded", name=job.name)
+    assert await asyncio.to_thread(job.wait, 30) == "DONE"
+    await asyncio.to_thread(delete_job, job.id, session=session)
+    assert await asyncio.to_thread(lambda: job.status) == "DELETED"
 
 
 async def test_who_is_not_there_is_said_with_2(raydock: Raydock) -> None:
