@@ -29,7 +29,7 @@ with DAG(
         task_id="score",
         namespace="demo",
         service_account_name="batch-runner",
-        image="raydock:latest",  # the operator's image has the command line
+        image="ghcr.io/raydock/raydock:0.1.0",  # the operator's image has the command line
         cmds=["sh", "-c", SCRIPT],
         env_vars={"NAME": "iris-{{ ds_nodash }}"},
         volumes=[V1Volume(name="job", config_map=V1ConfigMapVolumeSource(name="iris-nightly"))],

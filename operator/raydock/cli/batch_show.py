@@ -40,11 +40,9 @@ def table(found: Sequence[Job], *, everywhere: bool, now: datetime | None = None
 
 def one(job: Job) -> None:
     """What people ask about a job, one line each."""
-    rows = Table.grid(padding=(0, 2))
     for name, value in _facts(job):
         if value:
-            rows.add_row(f"{name}:", value)
-    _console().print(rows)
+            print(f"{name + ':':<12}{value}")
 
 
 def _facts(job: Job) -> list[tuple[str, str]]:

@@ -77,7 +77,7 @@ def test_without_pods_it_is_what_was_kept() -> None:
 
 
 @pytest.mark.parametrize("answer", [NotFound("no"), kept(), {**kept(attempt_1="x"), "metadata": {}}])
-def test_nothing_or_anothers_is_no_log(answer: Any) -> None:
+def test_nothing_or_what_another_owns_is_no_log(answer: Any) -> None:
     with pytest.raises(NoLog, match="no log of demo/job was kept"):
         logs.read(FakeSession([{"items": []}, answer]).as_session(), JOB)
 
