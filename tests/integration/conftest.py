@@ -2,6 +2,7 @@
 
 from tests.kit.control_plane import api_client, control_plane, kube, namespace, transport
 from tests.kit.hosts import hosts
+from tests.kit.kubelet import kubelet
 from tests.kit.kuberay import kuberay
 from tests.kit.running import operator, start
 
@@ -10,6 +11,7 @@ __all__ = [
     "control_plane",
     "hosts",
     "kube",
+    "kubelet",
     "kuberay",
     "namespace",
     "operator",

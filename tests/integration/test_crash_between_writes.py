@@ -15,6 +15,7 @@ from raydock.wire.progress import Failure, Output, Report
 from tests.kit.crash import Crash
 from tests.kit.eventually import eventually
 from tests.kit.hosts import Hosts, Traffic
+from tests.kit.kubelet import Kubelet
 from tests.kit.kuberay import KubeRay
 from tests.kit.manifests import batch_job, claim, code, deployment, endpoint, until
 from tests.kit.running import Running, Start
@@ -41,6 +42,7 @@ class World:
     kube: Kube
     kuberay: KubeRay
     hosts: Hosts
+    kubelet: Kubelet
     namespace: str
     operator: Running
 
@@ -99,7 +101,11 @@ async def runs(world: World) -> None:
     await kube.create(claim(namespace))
     await kube.create(code(namespace))
     cr = await kube.create(batch_job(namespace, code={"configMap": {"name": "code"}}))
-    await eventually(lambda: kube.get("RayJob", namespace, "job-1"), 40)
+    job = await eventually(lambda: kube.get("RayJob", namespace, "job-1"), 40)
+    cluster = await world.kuberay.cluster(job, "job-1-c")
+    await world.kuberay.pod("job-1-head", cluster=cluster, node="node-1")
+    await world.kuberay.status("RayJob", "job-1", {"rayClusterName": "job-1-c"})
+    world.kubelet.logs["job-1-head"] = ["what it said"]
     await world.kuberay.job("job-1", "Failed", "FAILED", "lost a node")
     await eventually(lambda: kube.get("RayJob", namespace, "job-2"), 40)
     output = Output("pvc://data/out", rows=10, bytes=100, files=2, failed_rows=0)
@@ -117,6 +123,8 @@ async def runs(world: World) -> None:
     assert status["attempts"] == 2
     record = await kube.get("ConfigMap", namespace, "job-job")
     assert record["metadata"]["annotations"]["raydock.io/failures"] == "1"
+    kept = await kube.get("ConfigMap", namespace, "job-logs")
+    assert kept["data"] == {"attempt-1.log": "what it said\n"}
 
 
 async def gives_up(world: World) -> None:
@@ -197,7 +205,7 @@ Scene = Callable[[World], Coroutine[Any, Any, None]]
 SCENES: Mapping[str, tuple[Scene, int, int]] = {
     "Deployment": (serves, 1, 10),
     "InferenceEndpoint": (routes, 1, 9),
-    "BatchJob": (runs, 1, 8),
+    "BatchJob": (runs, 1, 9),
     "rollback": (gives_up, 8, 16),
     "scaling": (scales, 9, 18),
     "progression": (moves, 20, 30),
@@ -262,7 +270,12 @@ WANT = {
         ("Service", "iris-serve"),
     },
     "InferenceEndpoint": {*ENDPOINT, *behind("v1")},
-    "BatchJob": {("ConfigMap", "job-job"), ("ConfigMap", "job-jobcode"), ("RayJob", "job-2")},
+    "BatchJob": {
+        ("ConfigMap", "job-job"),
+        ("ConfigMap", "job-jobcode"),
+        ("ConfigMap", "job-logs"),
+        ("RayJob", "job-2"),
+    },
     "rollback": ONE_VERSION,
     "scaling": ONE_VERSION,
     "progression": {*ENDPOINT, *behind("v1"), *behind("v2")},
@@ -285,15 +298,26 @@ def crashes() -> list[Any]:
     ]
 
 
+Places = tuple[KubeRay, Hosts, Kubelet]
+
+
+@pytest.fixture
+def places(kuberay: KubeRay, hosts: Hosts, kubelet: Kubelet) -> Places:
+    """The stand-ins for what is not the API server."""
+    return kuberay, hosts, kubelet
+
+
 @pytest.mark.parametrize(("kind", "at", "sent"), crashes())
 async def test_a_crash_at_any_write_changes_nothing_in_the_end(
-    kube: Kube, start: Start, kuberay: KubeRay, hosts: Hosts, namespace: str, kind: str, at: int, sent: bool
+    kube: Kube, start: Start, places: Places, namespace: str, kind: str, at: int, sent: bool
 ) -> None:
     async def begin() -> Running:
-        return await start(names=hosts, watch_namespaces=(namespace,))
+        return await start(names=places[1], watch_namespaces=(namespace,))
 
-    world = World(kube, kuberay, hosts, namespace, await begin())
+    kuberay, hosts, kubelet = places
+    world = World(kube, kuberay, hosts, kubelet, namespace, await begin())
     await kuberay.node("node-1")
+    await kubelet.runs_on("node-1", kuberay)
     await kuberay.gateway()
     if kind == "InferenceEndpoint":
         await kube.create(deployment(namespace, "v1"))

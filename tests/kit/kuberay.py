@@ -86,7 +86,7 @@ class KubeRay:
                 "ray.io/group": group or "headgroup",
             }
             metadata["ownerReferences"] = [_owner(cluster)]
-        container = {"name": "ray-head", "image": "x", "resources": {"requests": dict(requests or {})}}
+        container = {"name": "ray", "image": "x", "resources": {"requests": dict(requests or {})}}
         spec: dict[str, Any] = {"containers": [container]}
         if node:
             spec["nodeName"] = node
@@ -94,6 +94,13 @@ class KubeRay:
         ready = {"type": "Ready", "status": "True" if phase == "Running" else "False"}
         await self.status("Pod", name, {"phase": phase, "podIP": ip, "conditions": [ready]} if node else {})
         return pod
+
+    async def pod_is_gone(self, name: str) -> None:
+        """A kubelet ended the pod and said so."""
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
+        await self._transport.send(
+            Request("delete", "DELETE", named("Pod"), self._namespace, name, body=body)
+        )
 
     async def cluster(self, owner: Mapping[str, Any], name: str) -> dict[str, Any]:
         """The RayCluster of a RayService or RayJob, with its owner's labels, as KubeRay makes it."""

@@ -5,7 +5,7 @@ from typing import Final
 
 import typer
 
-from raydock.cli import validate
+from raydock.cli import batch, validate
 
 app: Final = typer.Typer(
     name="raydock",
@@ -15,6 +15,7 @@ app: Final = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("validate")(validate.validate)
+app.add_typer(batch.app, name="batch")
 
 
 @app.command("version")

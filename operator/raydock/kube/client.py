@@ -181,6 +181,12 @@ class Kube:
                 return
             query["continue"] = token
 
+    async def log_end(self, namespace: str, pod: str, container: str, *, lines: int, limit_bytes: int) -> str:
+        """The end of a container's log: at most so many lines and bytes of UTF-8."""
+        query: dict[str, str | int] = {"container": container, "tailLines": lines}
+        request = Request("get", "GET", named("Pod"), namespace, pod, "log", query, accept="*/*")
+        return (await self._transport.end_of(request, limit_bytes)).decode(errors="replace")
+
     async def review_token(self, token: str, audience: str) -> Caller | None:
         """Whose projected token this is; None when the API server doesn't vouch for it for `audience`."""
         body = {

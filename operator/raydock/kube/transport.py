@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -73,10 +74,27 @@ class Transport:
 
     async def send(self, request: Request) -> dict[str, Any]:
         """The answer's object. Raises ApiError; see the tree in raydock.kube.errors."""
+        with self._counted(request):
+            return await self._patiently(request)
+
+    async def end_of(self, request: Request, limit_bytes: int) -> bytes:
+        """The last `limit_bytes` of an answer of any length that is no object. Raises ApiError; asks once."""
+        with self._counted(request):
+            try:
+                async with asyncio.timeout(CALL_TIMEOUT_S):
+                    return await self._end_of(request, limit_bytes)
+            except TimeoutError:
+                raise ApiTimeout(f"no answer within {CALL_TIMEOUT_S:.0f} s") from None
+            except (aiohttp.ClientError, OSError) as error:
+                raise Unavailable(f"no connection to the API server ({type(error).__name__})") from None
+
+    @contextmanager
+    def _counted(self, request: Request) -> Iterator[None]:
+        """Tells the listeners how the call in this block ended."""
         loop = asyncio.get_running_loop()
         started, outcome = loop.time(), "cancelled"
         try:
-            answer = await self._patiently(request)
+            yield
             outcome = "ok"
         except ApiError as error:
             outcome = type(error).__name__
@@ -93,7 +111,6 @@ class Transport:
             )
             for listener in self.listeners:
                 listener(call)
-        return answer
 
     async def _patiently(self, request: Request) -> dict[str, Any]:
         """Send until it is answered, as often as the server names a short time to come back.
@@ -129,11 +146,24 @@ class Transport:
         return answer
 
     async def _exchange(self, request: Request) -> tuple[int, bytes, str | None]:
+        answer = await self._asked(request)
+        return answer.status, await answer.read(), answer.headers.get("Retry-After")
+
+    async def _end_of(self, request: Request, limit_bytes: int) -> bytes:
+        end = b""
+        async with (await self._asked(request)).response as answer:
+            if answer.status != 200:
+                raise from_answer(answer.status, await answer.read(), answer.headers.get("Retry-After"))
+            async for part in answer.content.iter_chunked(limit_bytes):
+                end = (end + part)[-limit_bytes:]
+        return end
+
+    async def _asked(self, request: Request) -> Any:
+        """The answer, not read yet."""
         headers = {"Accept": request.accept, "Content-Type": request.content, "User-Agent": "raydock"}
         await self._api.update_params_for_auth(headers, [], ["BearerToken"], "", request.method, request.body)
         path = request.kind.path(request.namespace, request.name, request.subresource)
         url = self.configuration.host + quote(path)
         if request.query:
             url += "?" + urlencode(request.query)
-        answer = await self._api.rest_client.request(request.method, url, headers=headers, body=request.body)
-        return answer.status, await answer.read(), answer.headers.get("Retry-After")
+        return await self._api.rest_client.request(request.method, url, headers=headers, body=request.body)

@@ -17,7 +17,7 @@ from raydock.plan import code, resolved
 from raydock.plan.meta import JOB_UID_LABEL
 from raydock.plan.ray_job import claims, env_from, labels
 from raydock.reasons import Reason
-from raydock.reconcile import needs
+from raydock.reconcile import job_logs, needs
 from raydock.reconcile.children import child, make, mark, remove
 from raydock.reconcile.counted import gate_verdict
 from raydock.reconcile.deps import Counted, Deps, Event, JobEnded, Key, Outcome
@@ -172,6 +172,7 @@ async def _admit(key: Key, cr: BatchJob, seen: plan.Seen, do: Deps) -> tuple[Ver
 
 async def _apply(cr: BatchJob, seen: plan.Seen, step: plan.Step, do: Deps) -> plan.Seen:
     namespace, record_name = cr.metadata.namespace, resolved.record_name(cr.metadata.name)
+    await job_logs.keep(cr, seen, step, do)  # before the pods go, and before nothing asks for them any more
     patch: Any = resolved.ended(step.result, seen.started) if step.result else step.record_patch
     if patch and seen.kept is not None:
         kept = resolved.record(await do.kube.patch("ConfigMap", namespace, record_name, patch))

@@ -121,6 +121,9 @@ class Kube(Protocol):
     async def delete(
         self, obj: Object, *, propagation: str = "Background", unchanged: bool = False
     ) -> None: ...
+    async def log_end(
+        self, namespace: str, pod: str, container: str, *, lines: int, limit_bytes: int
+    ) -> str: ...
 
 
 class Probe(Protocol):

@@ -17,6 +17,14 @@ _SCHEMES: Final = re.compile(r"\b(?:Bearer|Token)\s+[\w.~+/=-]{8,}", re.IGNORECA
 _JWT: Final = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")
 _HOSTS: Final = re.compile(r"\b(host|port)(\s*=\s*)(?:'[^']*'|\"[^\"]*\"|[^\s,)]+)", re.IGNORECASE)
 _PEERS: Final = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b")
+_USERS: Final = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@\"']+@", re.IGNORECASE)
+_SIGNED: Final = re.compile(
+    r"([?&][^=&\s]*(?:sig|signature|token|secret|password|credential)[^=&\s]*=)[^&\s\"']+", re.IGNORECASE
+)
+_ASSIGNED: Final = re.compile(
+    r"\b([A-Z0-9_]*(?:SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|API_KEY|ACCESS_KEY)[A-Z0-9_]*[\"']?\s*[:=]\s*[\"']?)"
+    r"[^\s\"',;}]+"
+)
 _DEPTH: Final = 8
 """Levels of nested details that are looked into; what lies deeper is left out."""
 
@@ -28,6 +36,17 @@ def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
     text = _HEADERS.sub(rf"\1\2{AUTH}", _URLS.sub(URL, text))
     text = _JWT.sub(AUTH, _SCHEMES.sub(AUTH, text))
     return _PEERS.sub(URL, _HOSTS.sub(rf"\1\2{URL}", text))
+
+
+def without_credentials(text: str, secrets: Iterable[str] = ()) -> str:
+    """`text` less credentials only, for people who may know the addresses: a log of their own job.
+
+    `secrets`: texts known to be one, as they are written.
+    """
+    for secret in sorted(set(secrets), key=len, reverse=True):  # a secret may contain another
+        text = text.replace(secret, AUTH)
+    text = _HEADERS.sub(rf"\1\2{AUTH}", _SIGNED.sub(rf"\1{AUTH}", _USERS.sub(rf"\1{AUTH}@", text)))
+    return _JWT.sub(AUTH, _SCHEMES.sub(AUTH, _ASSIGNED.sub(rf"\1{AUTH}", text)))
 
 
 def redact(value: Any, secrets: Iterable[str] = (), depth: int = _DEPTH) -> Any:

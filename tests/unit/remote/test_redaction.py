@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from raydock.remote.redaction import redact, redact_text
+from raydock.remote.redaction import redact, redact_text, without_credentials
 
 SECRETS = ("s3cr3t-token", "agent.example")
 
@@ -49,3 +49,21 @@ def test_what_lies_too_deep_is_left_out() -> None:
     for _ in range(20):
         value = [value]
     assert "example" not in str(redact(value))
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("read s3://data/in/part-1.parquet at 10.0.0.1:80", None),
+        ("next_token = sample(tokens); primary_key=5", None),
+        ("my s3cr3t-token is out", "my <redacted-auth> is out"),
+        ("Authorization: Bearer abc", "Authorization: <redacted-auth>"),
+        ("got eyJhbGciOi.eyJtb2RlbCI.c2ln", "got <redacted-auth>"),
+        ("https://u:p@host/x?a=1", "https://<redacted-auth>@host/x?a=1"),
+        ("GET /x?X-Amz-Signature=abc&b=2", "GET /x?X-Amz-Signature=<redacted-auth>&b=2"),
+        ("AWS_SECRET_ACCESS_KEY=wJal/rX next", "AWS_SECRET_ACCESS_KEY=<redacted-auth> next"),
+        ("{'HF_TOKEN': 'hf_abc'}", "{'HF_TOKEN': '<redacted-auth>'}"),
+    ],
+)
+def test_a_log_loses_its_credentials_only(text: str, want: str | None) -> None:
+    assert without_credentials(text, SECRETS) == (text if want is None else want)

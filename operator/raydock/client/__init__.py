@@ -1,0 +1,1 @@
+"""What the command line and users' programs do with jobs: synchronous, without rules of the business."""
