@@ -1,13 +1,13 @@
 """What a BatchJob reads and writes."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import MaxLen, MinLen
 
 from raydock.api.base import Spec
-from raydock.api.rule import UNIQUE, Matches
-from raydock.api.workload import PVC_URI, STAYS_INSIDE
+from raydock.api.rule import UNIQUE, Matches, Rule
+from raydock.api.workload import HTTP_URI, PVC_URI, STAYS_INSIDE
 
 ColumnName = Annotated[str, MinLen(1), MaxLen(256)]
 ColumnNames = Annotated[tuple[ColumnName, ...], MaxLen(512), UNIQUE]
@@ -18,12 +18,25 @@ PvcUri = Annotated[
     Matches(PVC_URI, "write pvc://CLAIM/PATH, with a PersistentVolumeClaim of this namespace"),
     STAYS_INSIDE,
 ]
+TableUri = Annotated[
+    str,
+    MinLen(1),
+    MaxLen(1024),
+    Matches(
+        f"{PVC_URI}|{HTTP_URI}",
+        "write pvc://CLAIM/PATH or http(s)://HOST/PATH, without user and password",
+    ),
+    STAYS_INSIDE,
+]
+Rows = Annotated[tuple[dict[str, Any], ...], MinLen(1), MaxLen(1000)]
 
 
 class TableFormat(StrEnum):
     """File formats of tables."""
 
     PARQUET = "Parquet"
+    CSV = "Csv"
+    JSON_LINES = "JsonLines"
 
 
 class SaveMode(StrEnum):
@@ -35,10 +48,12 @@ class SaveMode(StrEnum):
 class Tables(Spec):
     """Files with rows and named columns."""
 
-    uris: Annotated[tuple[PvcUri, ...], MinLen(1), MaxLen(64), UNIQUE]
-    """Files, directories or globs: `pvc://CLAIM/PATH`. All files must have the same columns."""
+    uris: Annotated[tuple[TableUri, ...], MinLen(1), MaxLen(64), UNIQUE]
+    """Files, directories or globs: `pvc://CLAIM/PATH`; single files: `https://HOST/PATH`. All files must have
+    the same columns."""
     format: TableFormat = TableFormat.PARQUET
-    """Format of the files. Default Parquet."""
+    """Format of the files: Parquet, CSV with a header, or one JSON object a line; the last two also
+    compressed (`.gz`, `.bz2`, `.zst`, `.lz4`). Default Parquet."""
     pattern: Annotated[str, MinLen(1), MaxLen(512)] | None = None
     """Regular expression that the whole path below a URI must match. Absent: every file of the format."""
     columns: ColumnNames = ()
@@ -48,8 +63,18 @@ class Tables(Spec):
 class Input(Spec):
     """What is read: exactly one of the members."""
 
-    tables: Tables
+    tables: Tables | None = None
     """Tables in files."""
+    rows: Rows | None = None
+    """The rows themselves, as free-form objects, for trying out: together at most 900 kB of JSON, and with
+    `kubectl apply` the whole manifest at most 256 KiB."""
+
+    rules: ClassVar = (
+        Rule(
+            "[has(self.tables), has(self.rows)].filter(given, given).size() == 1",
+            "write exactly one of tables and rows",
+        ),
+    )
 
 
 class Output(Spec):

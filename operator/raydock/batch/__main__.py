@@ -77,7 +77,7 @@ def run(config: JobConfig, attempt: int, claims_dir: str, counts: Counts, report
         from raydock.batch import engine  # noqa: PLC0415 - seconds of imports that a refused job need not wait for
 
         log.info("%s rows in %s shards, %s of them to do", made.rows, len(made.shards), len(missing))
-        return engine.run(Setting(config, attempt, made.columns, claims_dir, storage), missing)
+        return engine.run(Setting(config, attempt, made.columns, claims_dir, storage, made.schema), missing)
 
     steps = driver.Steps(
         propose_plan=lambda: plan.make(config, claims_dir),

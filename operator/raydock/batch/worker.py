@@ -13,11 +13,14 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from raydock.batch import model, read
+from raydock.batch import model
 from raydock.batch.convert import Unconvertible
+from raydock.batch.inputs import of
+from raydock.batch.inputs.places import Places
+from raydock.batch.inputs.reading import Reading
 from raydock.batch.ledger import Ledger
 from raydock.batch.part import PartWriter, Written
-from raydock.batch.plan import Shard
+from raydock.batch.shards import Shard
 from raydock.batch.storage import Storage
 from raydock.errors import Retry, Terminal, Unfinished
 from raydock.models import console
@@ -51,6 +54,8 @@ class Setting:
     columns: tuple[str, ...]
     claims_dir: str
     storage: Storage
+    schema: str = ""
+    """Of the plan."""
 
     @property
     def job(self) -> JobName:
@@ -108,9 +113,10 @@ class Worker:
 
     def _read(self, shard: Shard) -> Iterator[pa.RecordBatch]:
         """The shard's rows, at most maxBatchRows at once, in the order of the input."""
-        most, where = self._setting.config.max_batch_rows, self._setting.claims_dir
-        for span in shard.spans:
-            yield from read.batches(span, self._setting.columns, most, where)
+        setting = self._setting
+        how = Reading(setting.columns, setting.schema, setting.config.max_batch_rows)
+        for rows in of.read(setting.config, shard, how, Places(setting.claims_dir)):
+            yield rows.batch
 
     def _answer(self, batch: pa.RecordBatch, predict: model.Predictor) -> pa.Table:
         """The output's rows for `batch`: carried columns, then the model's."""

@@ -80,7 +80,7 @@ def ray_cluster(cr: BatchJob, kept: Record, defaults: Defaults) -> Manifest:
 def claims(cr: BatchJob, kept: Record) -> tuple[tuple[str, bool], ...]:
     """PersistentVolumeClaims of model and input, for reading, and of the output."""
     read = [kept.resolved.model.uri] if kept.resolved.model else []
-    read += cr.spec.input.tables.uris
+    read += cr.spec.input.tables.uris if cr.spec.input.tables else ()
     mounts = {claim: True for uri in read if (claim := paths.claim_of(uri))}
     written = paths.claim_of(cr.spec.output.uri)
     if written:

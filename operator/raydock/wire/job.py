@@ -7,13 +7,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class TablesInput:
-    """Parquet files: each URI is a file, a directory or a glob."""
+    """Files with rows and named columns: each URI is a file, a directory or a glob."""
 
     uris: tuple[str, ...]
     pattern: str | None = None
     """Regular expression that must match the whole path below the URI."""
     columns: tuple[str, ...] = ()
     """Empty: all."""
+    format: str = "Parquet"
+    """Parquet, Csv or JsonLines."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class JobConfig:
     uid: str
     import_path: str
     tables: TablesInput
+    """Without URIs where the input is another one."""
     output_uri: str
     model_uri: str | None = None
     model_sha256: str | None = None
@@ -37,6 +40,8 @@ class JobConfig:
     worker_cpus: float = 1.0
     worker_gpus: float = 0.0
     """Logical Ray resources of one worker."""
+    rows: tuple[Mapping[str, Any], ...] = ()
+    """The input itself, in place of `tables`."""
     report_url: str | None = None
     """Base URL of the operator's HTTP service (its headless Service); None: nobody to report to."""
 

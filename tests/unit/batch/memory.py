@@ -11,8 +11,9 @@ from typing_extensions import override
 from raydock.batch import driver
 from raydock.batch.ledger import Ledger
 from raydock.batch.owner import Owner
-from raydock.batch.plan import Plan, Shard
+from raydock.batch.plan import Plan
 from raydock.batch.report import Counts
+from raydock.batch.shards import Shard
 from raydock.batch.storage import Storage
 from raydock.errors import Unfinished
 from raydock.wire.job import JobConfig, TablesInput
