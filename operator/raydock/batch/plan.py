@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from raydock.batch import shards
-from raydock.batch.inputs import of
+from raydock.batch.inputs import columns, of
 from raydock.batch.inputs.places import Places
 from raydock.batch.inputs.reading import refuse_changed
 from raydock.batch.shards import InputFile, Shard
@@ -42,6 +42,7 @@ class Plan:
 def make(config: JobConfig, claims_dir: str) -> Plan:
     """The plan for `config`. Writes nothing. Raises Terminal(INPUT_INVALID), Retry."""
     found = of.look(config, Places(claims_dir))
+    columns.handled(config, found.columns)
     if not found.rows:
         raise Terminal(
             Reason.INPUT_INVALID, f"the input has no row: {len(found.sources)} files, all without rows"

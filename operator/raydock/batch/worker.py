@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ import pyarrow as pa
 from raydock.batch import model
 from raydock.batch.convert import Unconvertible
 from raydock.batch.inputs import of
+from raydock.batch.inputs.columns import Converted, Converter
 from raydock.batch.inputs.places import Places
 from raydock.batch.inputs.reading import Reading
 from raydock.batch.ledger import Ledger
@@ -72,6 +74,11 @@ class Worker:
         self._ledger = Ledger(setting.storage, setting.job)
         self._predict: model.Predictor | None = None
 
+    @cached_property
+    def _converter(self) -> Converter:
+        setting = self._setting
+        return Converter(setting.config, setting.columns, Places(setting.claims_dir))
+
     def __call__(self, descriptors: dict[str, Any]) -> dict[str, Any]:
         """`shard`: one plan.Shard as JSON; gives `outcome`: one Outcome as JSON."""
         outcomes = [dumps(self._outcome(loads(Shard, text))) for text in descriptors["shard"]]
@@ -116,12 +123,12 @@ class Worker:
         setting = self._setting
         how = Reading(setting.columns, setting.schema, setting.config.max_batch_rows)
         for rows in of.read(setting.config, shard, how, Places(setting.claims_dir)):
-            yield rows.batch
+            yield from map(_readable, self._converter.convert(rows))
 
     def _answer(self, batch: pa.RecordBatch, predict: model.Predictor) -> pa.Table:
         """The output's rows for `batch`: carried columns, then the model's."""
         config = self._setting.config
-        given = batch.select(list(config.tables.columns)) if config.tables.columns else batch
+        given = self._converter.given(batch)
         try:
             answer = predict(given)
         except Unconvertible:
@@ -141,6 +148,13 @@ class Worker:
             )
         carried = [pa.chunked_array([batch.column(name)]) for name in config.carry]
         return pa.table([*carried, *answer.columns], names=names)
+
+
+def _readable(converted: Converted) -> pa.RecordBatch:
+    """The rows, when each one could be read. Raises Terminal(INPUT_INVALID)."""
+    for _, message in converted.unreadable:
+        raise Terminal(Reason.INPUT_INVALID, f"a row cannot be read: {message}")
+    return converted.batch
 
 
 def _ahead(items: Iterator[T]) -> Iterator[T]:

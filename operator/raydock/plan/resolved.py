@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from raydock.api.base import GROUP
-from raydock.api.batch_data import Tables
+from raydock.api.batch_data import Files, Tables
 from raydock.api.batchjob import BatchJob
 from raydock.api.deployment import Deployment
 from raydock.api.workload import Program, Server
@@ -19,7 +19,7 @@ from raydock.plan.meta import JOB_LABEL, Manifest, child, sealed
 from raydock.plan.pods import gpus, logical_cpus, of_replica
 from raydock.reasons import Reason
 from raydock.wire import paths
-from raydock.wire.job import JobConfig, TablesInput
+from raydock.wire.job import ColumnHandling, FilesInput, JobConfig, TablesInput
 from raydock.wire.progress import Failure, Output
 from raydock.wire.record import dumps, loads
 
@@ -107,7 +107,12 @@ def job_config(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> JobConfi
         uid=cr.metadata.uid,
         import_path=resolved.server.import_path,
         tables=_tables(cr.spec.input.tables),
+        files=_files(cr.spec.input.files),
         rows=cr.spec.input.rows or (),
+        columns={
+            name: ColumnHandling(how.input_format.value, how.convert_to.value)
+            for name, how in cr.spec.columns.items()
+        },
         output_uri=cr.spec.output.uri,
         model_uri=resolved.model.uri if resolved.model else None,
         model_sha256=resolved.model.sha256 if resolved.model else None,
@@ -127,6 +132,12 @@ def _tables(given: Tables | None) -> TablesInput:
     return TablesInput(given.uris, given.pattern, given.columns, given.format.value)
 
 
+def _files(given: Files | None) -> FilesInput | None:
+    if given is None:
+        return None
+    return FilesInput(given.uri, given.pattern, given.recursive, given.column, given.convert_to.value)
+
+
 def record_manifest(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> Manifest:
     """The ConfigMap as it is first written; its data never changes. Raises Terminal(INVALID_SPEC)."""
     manifest = child(
@@ -137,7 +148,7 @@ def record_manifest(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> Man
     if len(config) > CONFIG_MAX:
         raise Terminal(
             Reason.INVALID_SPEC,
-            f"input.rows and params take {len(config)} bytes of JSON, and the job's record holds {CONFIG_MAX}: "
+            f"input.rows and params take {len(config)} bytes as JSON, the job's record holds {CONFIG_MAX}: "
             "write the rows into a file and name it in input.tables",
         )
     manifest["data"] = {

@@ -19,6 +19,31 @@ class TablesInput:
 
 
 @dataclass(frozen=True)
+class FilesInput:
+    """Files that are a row each."""
+
+    uri: str
+    """A directory, a glob or a file."""
+    pattern: str | None = None
+    """Regular expression that must match the whole path below the URI."""
+    recursive: bool = True
+    column: str = "file_path"
+    """Name of the one column."""
+    convert_to: str = "Path"
+    """As ColumnHandling.convert_to."""
+
+
+@dataclass(frozen=True)
+class ColumnHandling:
+    """A column that names files, and what the model gets in their place."""
+
+    input_format: str = "Path"
+    """Path: URIs, or paths seen from the table's folder. Messages: OpenAI chat messages with URIs in them."""
+    convert_to: str = "RawBytes"
+    """RawBytes, Base64, Base64DataUrl or Path; without meaning for messages."""
+
+
+@dataclass(frozen=True)
 class JobConfig:
     """One BatchJob; the same for every attempt but for `attempt`."""
 
@@ -40,8 +65,12 @@ class JobConfig:
     worker_cpus: float = 1.0
     worker_gpus: float = 0.0
     """Logical Ray resources of one worker."""
+    files: FilesInput | None = None
+    """The input, in place of `tables`."""
     rows: tuple[Mapping[str, Any], ...] = ()
     """The input itself, in place of `tables`."""
+    columns: Mapping[str, ColumnHandling] = field(default_factory=dict)
+    """Columns that name files; a name may differ in case."""
     report_url: str | None = None
     """Base URL of the operator's HTTP service (its headless Service); None: nobody to report to."""
 

@@ -8,7 +8,7 @@ from raydock.api import BatchJob
 from raydock.errors import Terminal
 from raydock.plan import resolved
 from raydock.plan.ray_job import claims
-from raydock.wire.job import JobConfig, TablesInput
+from raydock.wire.job import ColumnHandling, FilesInput, JobConfig, TablesInput
 from raydock.wire.record import loads
 from tests.unit.plan.given import DEFAULTS, job, record
 
@@ -33,6 +33,11 @@ def config_of(cr: BatchJob) -> JobConfig:
             {"tables": TablesInput(()), "rows": ({"x": 1}, {"x": {"y": [1.5]}})},
             id="rows",
         ),
+        pytest.param(
+            {"files": {"uri": "pvc://d/x", "recursive": False, "convertTo": "Base64"}},
+            {"files": FilesInput("pvc://d/x", None, recursive=False, convert_to="Base64")},
+            id="files",
+        ),
     ],
 )
 def test_the_input_reaches_the_driver(given: dict[str, Any], told: dict[str, Any]) -> None:
@@ -48,12 +53,32 @@ def test_the_input_reaches_the_driver(given: dict[str, Any], told: dict[str, Any
             {"data": True, "more": True},
             id="tables",
         ),
-        pytest.param({"rows": [{"x": "pvc://data/y"}]}, {}, id="rows"),
+        pytest.param({"files": {"uri": "pvc://data/x"}}, {"data": True}, id="files"),
+        pytest.param(
+            {"rows": [{"x": "pvc://data/y"}, {"x": '[{"url": "pvc://more/z"}]'}]},
+            {"data": True, "more": True},
+            id="rows",
+        ),
+        pytest.param({"rows": [{"x": "-"}], "claims": ["a", "out"]}, {"a": True}, id="claims"),
     ],
 )
 def test_claims_of_the_input_are_mounted(given: dict[str, Any], mounted: dict[str, bool]) -> None:
-    cr = job(input=given, output={"uri": "pvc://out/"})
+    cr = job(input=given, columns={"x": {}}, output={"uri": "pvc://out/"})
     assert dict(claims(cr, record(cr))) == {**mounted, "out": False}
+
+
+def test_rows_name_claims_only_where_a_column_is_read_as_files() -> None:
+    cr = job(input={"rows": [{"x": "pvc://data/y"}]})
+    assert "data" not in dict(claims(cr, record(cr)))
+
+
+def test_columns_reach_the_driver() -> None:
+    columns = {"a": {}, "b": {"inputFormat": "Messages"}, "c": {"convertTo": "Path"}}
+    assert config_of(job(columns=columns)).columns == {
+        "a": ColumnHandling("Path", "RawBytes"),
+        "b": ColumnHandling("Messages", "RawBytes"),
+        "c": ColumnHandling("Path", "Path"),
+    }
 
 
 def test_more_rows_than_a_record_holds_are_refused() -> None:

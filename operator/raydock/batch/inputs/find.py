@@ -63,6 +63,11 @@ def none_found(uri: str, listing: Listing, missed: str, places: Places) -> str:
     return f"no input file: {told} does not exist"
 
 
+def folder_of(uri: str) -> str:
+    """URI of the folder that a file lies in."""
+    return (uri if uri.startswith("pvc://") else uri.partition("?")[0]).rpartition("/")[0]
+
+
 def name_of(uri: str) -> str:
     """The path of `uri`, by whose ending a file is known: a web address may have a query behind it."""
     return uri if uri.startswith("pvc://") else urlsplit(uri).path

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from raydock.batch.inputs import inline, parquet, text
+from raydock.batch.inputs import inline, listing, parquet, text
+from raydock.batch.inputs.find import folder_of
 from raydock.batch.inputs.places import Places
 from raydock.batch.inputs.reading import Found, Reading, Rows
 from raydock.batch.shards import Shard
@@ -11,6 +12,8 @@ from raydock.wire.job import JobConfig
 
 def look(config: JobConfig, places: Places) -> Found:
     """What planning must know of the input. Raises Terminal(INPUT_INVALID)."""
+    if config.files is not None:
+        return listing.look(config, config.files, places)
     if config.rows:
         return inline.look(config)
     return parquet.look(config, places) if config.tables.format == "Parquet" else text.look(config, places)
@@ -19,10 +22,13 @@ def look(config: JobConfig, places: Places) -> Found:
 def read(config: JobConfig, shard: Shard, how: Reading, places: Places) -> Iterator[Rows]:
     """The rows of `shard`, at most `how.most` at once, in the order of the input.
 
-    Raises OSError, ArrowException, Terminal(INPUT_INVALID).
+    Raises OSError, ArrowException, Terminal(INPUT_INVALID or INPUT_CHANGED).
     """
+    if config.files is not None:
+        for batch in listing.read(shard, how, places):
+            yield Rows(batch)
     for span in shard.spans:
-        folder = span.uri.partition("?")[0].rpartition("/")[0] or None
+        folder = folder_of(span.uri) or None
         if config.rows:
             batches = inline.read(span, how, config)
         elif config.tables.format == "Parquet":

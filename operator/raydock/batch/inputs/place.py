@@ -48,6 +48,9 @@ class Place(Protocol):
     def read(self, uri: str, most: int) -> bytes:
         """The whole file; Unreadable where it has more than `most` bytes. Raises FileNotFoundError."""
 
+    def size(self, uri: str) -> int | None:
+        """How many bytes `read` would give; None where that cannot be told before."""
+
     def path(self, uri: str) -> str:
         """What the user's code opens: a local path of a file that is there, or the URI where it has none."""
 

@@ -60,6 +60,10 @@ class Volumes(Place):
         return content
 
     @override
+    def size(self, uri: str) -> int | None:
+        return self.stat(uri).size
+
+    @override
     def path(self, uri: str) -> str:
         where = self._local(uri)
         # What a table names is written by whoever fills the volume, and the pod holds a token of the job's.

@@ -34,10 +34,7 @@ class Web(Place):
 
     @override
     def stat(self, uri: str) -> Stat:
-        try:
-            found = fetch.head(uri, _bounds(PART_MAX))
-        except LoadFailed as exc:
-            raise _translated(exc) from None
+        found = _head(uri)
         if found.size is None:
             raise Unreadable("its server does not say how large it is: put it on a volume and write pvc://")
         return Stat(found.size, found.validator)
@@ -53,6 +50,10 @@ class Web(Place):
             return fetch.body(uri, _bounds(most))
         except LoadFailed as exc:
             raise _translated(exc) from None
+
+    @override
+    def size(self, uri: str) -> int | None:
+        return _head(uri).size
 
     @override
     def path(self, uri: str) -> str:
@@ -104,6 +105,13 @@ class _Parts(io.RawIOBase):
         into[:length] = content
         self._at += length
         return length
+
+
+def _head(uri: str) -> fetch.Head:
+    try:
+        return fetch.head(uri, _bounds(PART_MAX))
+    except LoadFailed as exc:
+        raise _translated(exc) from None
 
 
 def _bounds(most: int) -> fetch.Bounds:
