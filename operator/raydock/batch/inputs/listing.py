@@ -9,7 +9,7 @@ import pyarrow as pa
 from raydock.batch.inputs.find import compiled_pattern, listed, matching, none_found
 from raydock.batch.inputs.place import Unreadable
 from raydock.batch.inputs.places import Places
-from raydock.batch.inputs.reading import Found, Reading, invalid, refuse_changed
+from raydock.batch.inputs.reading import Found, Reading, invalid, refuse_changed, unread
 from raydock.batch.shards import InputFile, Shard
 from raydock.wire.job import FilesInput, JobConfig
 
@@ -49,5 +49,5 @@ def _seen(uri: str, places: Places) -> InputFile:
     except UnicodeEncodeError:
         raise invalid(f"the name of {uri!a} is not UTF-8: rename the file") from None
     except (OSError, Unreadable) as exc:
-        raise invalid(f"{places.told(uri)} cannot be read: {exc}") from None
+        raise unread(places.told(uri), exc) from None
     return InputFile(uri, was.size, was.version, 1)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from raydock.batch.inputs.find import find
 from raydock.batch.inputs.place import Unreadable
 from raydock.batch.inputs.places import Places
-from raydock.batch.inputs.reading import Found, Reading, invalid
+from raydock.batch.inputs.reading import Found, Reading, invalid, unread
 from raydock.batch.shards import InputFile, Source, Span, Unit
 from raydock.wire.job import JobConfig
 
@@ -20,7 +20,7 @@ FOOTERS_AT_ONCE: Final = 16
 
 
 def look(config: JobConfig, places: Places) -> Found:
-    """The files and their row groups, from footers alone. Raises Terminal(INPUT_INVALID)."""
+    """The files and their row groups, from footers alone. Raises Terminal(INPUT_INVALID), Retry."""
     uris = find(config.tables.uris, config.tables.pattern, ENDINGS, places)
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
         read = list(pool.map(lambda uri: _read_footer(uri, places), uris))
@@ -53,7 +53,7 @@ def _read_footer(uri: str, places: Places) -> tuple[Source, Any]:
         with places.open(uri) as file, pq.ParquetFile(file) as parquet:
             metadata, schema = parquet.metadata, parquet.schema_arrow
     except (OSError, Unreadable, pa.ArrowException) as exc:
-        raise invalid(f"{places.told(uri)} cannot be read as Parquet: {exc}") from None
+        raise unread(places.told(uri), exc, " as Parquet") from None
     groups = (metadata.row_group(n).num_rows for n in range(metadata.num_row_groups))
     units = tuple(Unit(number, number + 1, rows) for number, rows in enumerate(groups))
     return Source(InputFile(uri, was.size, was.version, metadata.num_rows), units), schema

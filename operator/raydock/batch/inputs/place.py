@@ -10,6 +10,10 @@ class Unreadable(Exception):
     """What a URI names cannot be read, however often it is tried; the message says why, without secrets."""
 
 
+class Unavailable(OSError):
+    """A place does not answer now; the message says which, without secrets."""
+
+
 @dataclass(frozen=True)
 class Stat:
     """One file as it is now."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from raydock.batch.inputs.place import Unreadable
+from raydock.batch.inputs.place import Unavailable, Unreadable
 from raydock.batch.inputs.places import Places
 from raydock.batch.shards import InputFile, Source
-from raydock.errors import Terminal
+from raydock.errors import Retry, Terminal, Unfinished
 from raydock.reasons import Reason
 
 
@@ -54,6 +54,13 @@ class Rows:
 def invalid(message: str) -> Terminal:
     """What is raised for an input that only a changed one can replace."""
     return Terminal(Reason.INPUT_INVALID, message)
+
+
+def unread(told: str, exc: Exception, form: str = "") -> Unfinished:
+    """What is raised when `exc` kept the file `told` from being read, as text of `form` if given."""
+    if isinstance(exc, Unavailable):
+        return Retry(Reason.JOB_FAILED, f"{told} cannot be read now: {exc}")
+    return invalid(f"{told} cannot be read{form}: {exc}")
 
 
 def refuse_changed(file: InputFile, places: Places) -> None:

@@ -19,7 +19,7 @@ from raydock.batch.inputs.find import find, name_of
 from raydock.batch.inputs.formats import Csv, Format, JsonLines
 from raydock.batch.inputs.place import Unreadable
 from raydock.batch.inputs.places import Places
-from raydock.batch.inputs.reading import Found, Reading, invalid
+from raydock.batch.inputs.reading import Found, Reading, invalid, unread
 from raydock.batch.inputs.records import Block, Malformed, Stream, blocks
 from raydock.batch.shards import InputFile, Source, Span, Unit
 from raydock.wire.job import JobConfig
@@ -101,7 +101,7 @@ def _scan(uri: str, kind: Format, wanted: Collection[str], places: Places) -> Sc
                 units.append(Unit(block.begin, block.end, block.rows))
                 rows += block.rows
     except (OSError, Unreadable, Malformed) as exc:
-        raise invalid(f"{told} cannot be read: {exc}") from None
+        raise unread(told, exc) from None
     return Scanned(Source(InputFile(uri, was.size, was.version, rows), tuple(units)), told, header, schema)
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 import pyarrow as pa
 from typing_extensions import override
 
-from raydock.batch.inputs.place import Listing, Place, Stat, Unreadable
+from raydock.batch.inputs.place import Listing, Place, Stat, Unavailable, Unreadable
 from raydock.models import fetch
 from raydock.models.entry import LoadFailed
 from raydock.models.uri import told
@@ -101,7 +101,7 @@ class _Parts(io.RawIOBase):
         try:
             content = fetch.part(self._uri, self._at, length, self._of.version, _bounds(PART_MAX))
         except LoadFailed as exc:
-            raise OSError(exc.message) from None
+            raise _translated(exc) from None
         into[:length] = content
         self._at += length
         return length
@@ -121,7 +121,7 @@ def _bounds(most: int) -> fetch.Bounds:
 def _translated(exc: LoadFailed) -> Exception:
     """As a place says it: a missing file, one that another try may get, or one that none will."""
     if isinstance(exc, fetch.OutOfTime):
-        return OSError(exc.message)
+        return Unavailable(exc.message)
     if exc.reason is Reason.MODEL_NOT_FOUND:
         return FileNotFoundError(exc.message)
     return Unreadable(exc.message)
