@@ -307,7 +307,7 @@ def test_code_that_cannot_be_imported_fails_at_once(job: JobConfig, claims: Path
     [
         pytest.param(
             {"carry": ("key",)},
-            "column 'key' is missing in data/table/0.parquet; it has id, x",
+            "column 'key' is missing in pvc://data/table/0.parquet; it has id, x",
             id="no such column",
         ),
         pytest.param(

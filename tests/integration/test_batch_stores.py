@@ -18,8 +18,9 @@ from raydock.batch.object_storage import ObjectStorage, StoreFailed
 from raydock.batch.outputs import refusing
 from raydock.batch.owner import Owner
 from raydock.batch.part import PartWriter
-from raydock.batch.plan import Plan, Shard
+from raydock.batch.plan import Plan
 from raydock.batch.report import Counts
+from raydock.batch.shards import Shard
 from raydock.batch.storage import PosixStorage, Storage
 from raydock.batch.verify import verify
 from raydock.errors import Terminal

@@ -1,13 +1,13 @@
 """What a BatchJob reads and writes."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 
-from raydock.api.base import Spec
-from raydock.api.rule import UNIQUE, Matches
-from raydock.api.workload import PVC_URI, STAYS_INSIDE, STORE_URI
+from raydock.api.base import ObjectName, Spec
+from raydock.api.rule import UNIQUE, Matches, Rule
+from raydock.api.workload import HTTP_URI, PVC_URI, STAYS_INSIDE, STORE_URI
 from raydock.wire.job import SaveMode
 
 ColumnName = Annotated[str, MinLen(1), MaxLen(256)]
@@ -19,6 +19,17 @@ PvcUri = Annotated[
     Matches(PVC_URI, "write pvc://CLAIM/PATH, with a PersistentVolumeClaim of this namespace"),
     STAYS_INSIDE,
 ]
+TableUri = Annotated[
+    str,
+    MinLen(1),
+    MaxLen(1024),
+    Matches(
+        f"{PVC_URI}|{HTTP_URI}",
+        "write pvc://CLAIM/PATH or http(s)://HOST/PATH, without user and password",
+    ),
+    STAYS_INSIDE,
+]
+Rows = Annotated[tuple[dict[str, Any], ...], MinLen(1), MaxLen(1000)]
 
 OutputUri = Annotated[
     str,
@@ -37,26 +48,98 @@ class TableFormat(StrEnum):
     """File formats of tables."""
 
     PARQUET = "Parquet"
+    CSV = "Csv"
+    JSON_LINES = "JsonLines"
 
 
 class Tables(Spec):
     """Files with rows and named columns."""
 
-    uris: Annotated[tuple[PvcUri, ...], MinLen(1), MaxLen(64), UNIQUE]
-    """Files, directories or globs: `pvc://CLAIM/PATH`. All files must have the same columns."""
+    uris: Annotated[tuple[TableUri, ...], MinLen(1), MaxLen(64), UNIQUE]
+    """Files, directories or globs: `pvc://CLAIM/PATH`; single files: `https://HOST/PATH`. All files must have
+    the same columns."""
     format: TableFormat = TableFormat.PARQUET
-    """Format of the files. Default Parquet."""
+    """Format of the files: Parquet, CSV with a header, or one JSON object a line; the last two also
+    compressed (`.gz`, `.bz2`, `.zst`, `.lz4`). Default Parquet."""
     pattern: Annotated[str, MinLen(1), MaxLen(512)] | None = None
     """Regular expression that the whole path below a URI must match. Absent: every file of the format."""
     columns: ColumnNames = ()
     """Columns that are read, in this order. Default: all."""
 
 
-class Input(Spec):
-    """What is read: exactly one of the members."""
+class InputFormat(StrEnum):
+    """How a column names files."""
 
-    tables: Tables
+    PATH = "Path"
+    MESSAGES = "Messages"
+
+
+class Conversion(StrEnum):
+    """What stands in the place of a file's name."""
+
+    RAW_BYTES = "RawBytes"
+    BASE64 = "Base64"
+    BASE64_DATA_URL = "Base64DataUrl"
+    PATH = "Path"
+
+
+class ColumnHandling(Spec):
+    """A column that names files, and what the model gets in their place."""
+
+    input_format: InputFormat = InputFormat.PATH
+    """Path: `pvc://CLAIM/PATH`, `https://HOST/PATH`, or a path seen from the folder of the table's file; also
+    in lists. Messages: OpenAI chat messages, as JSON text or nested, whose `image_url`, `video_url` and
+    `input_audio` may be URIs. Default Path."""
+    convert_to: Conversion = Conversion.RAW_BYTES
+    """What the model gets for a path: the file's bytes, these as Base64 or as a data URL, or a local path.
+    `output.carry` copies what stood in the input. Default RawBytes."""
+
+    rules: ClassVar = (
+        Rule(
+            "!has(self.inputFormat) || self.inputFormat != 'Messages' || !has(self.convertTo)",
+            "Messages have a form of their own: take out convertTo",
+            ".convertTo",
+        ),
+    )
+
+
+class Files(Spec):
+    """Files that are a row each, in the order of their paths."""
+
+    uri: PvcUri
+    """Directory, glob or file: `pvc://CLAIM/PATH`. Names that begin with `.` or `_` are left out."""
+    pattern: Annotated[str, MinLen(1), MaxLen(512)] | None = None
+    """Regular expression that the whole path below the URI must match. Absent: every file."""
+    recursive: bool = True
+    """Whether files in directories below count. Default true."""
+    column: ColumnName = "file_path"
+    """Name of the one column. Default file_path."""
+    convert_to: Conversion = Conversion.PATH
+    """What the model gets: the file's bytes, these as Base64 or as a data URL, or its local path.
+    `output.carry` copies the URI. Default Path."""
+
+
+class Input(Spec):
+    """What is read: exactly one of tables, files and rows."""
+
+    tables: Tables | None = None
     """Tables in files."""
+    files: Files | None = None
+    """Files that are a row each."""
+    rows: Rows | None = None
+    """The rows themselves, as free-form objects, for trying out: together at most 900 kB of JSON, and with
+    `kubectl apply` the whole manifest at most 256 KiB."""
+
+    claims: Annotated[tuple[ObjectName, ...], MaxLen(16), UNIQUE] = ()
+    """PersistentVolumeClaims that `columns` read from, beside those that are named here and in `output`; they
+    are mounted read-only. Default none."""
+
+    rules: ClassVar = (
+        Rule(
+            "[has(self.tables), has(self.files), has(self.rows)].filter(given, given).size() == 1",
+            "write exactly one of tables, files and rows",
+        ),
+    )
 
 
 class Output(Spec):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Final, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, MaxLen
 from typing_extensions import override
 
 from raydock.api.base import (
@@ -17,7 +17,7 @@ from raydock.api.base import (
     condition_column,
     name_rules,
 )
-from raydock.api.batch_data import Input, Output
+from raydock.api.batch_data import ColumnHandling, Input, Output
 from raydock.api.batch_status import BatchJobStatus
 from raydock.api.core import LocalObjectReference
 from raydock.api.rule import Rule
@@ -83,6 +83,8 @@ class BatchJobSpec(Pods, Program):
     """What predicts. In place of `deployment`."""
     input: Input
     """What is read."""
+    columns: Annotated[dict[str, ColumnHandling], MaxLen(64)] = {}
+    """Columns that name files, by name; one that differs in case alone is meant, too. Default none."""
     output: Output
     """What is written."""
     credentials_secret: LocalObjectReference | None = None
@@ -113,6 +115,11 @@ class BatchJobSpec(Pods, Program):
                 f".{field}",
             )
             for field in ("server", *FROM_DEPLOYMENT)
+        ),
+        Rule(
+            "!has(self.columns) || !has(self.input.files)",
+            "columns is for tables and rows: take it out and write input.files.convertTo",
+            ".columns",
         ),
         Rule(
             "(has(self.workers) && has(self.workers.min) ? self.workers.min : 0) == "

@@ -86,7 +86,14 @@ def _run(config: JobConfig, attempt: int, claims_dir: str, counts: Counts, repor
         log.info("%s rows in %s shards, %s of them to do", made.rows, len(made.shards), len(missing))
         rows = (0, *itertools.accumulate(shard.rows for shard in made.shards))
         setting = Setting(
-            config, attempt, made.columns, claims_dir, storage, first_rows=rows, run=secrets.token_hex(4)
+            config,
+            attempt,
+            made.columns,
+            claims_dir,
+            storage,
+            made.schema,
+            first_rows=rows,
+            run=secrets.token_hex(4),
         )
         return engine.run(setting, missing)
 

@@ -21,11 +21,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from raydock.batch.failures import RowFailed
-from raydock.batch.plan import Shard
-from raydock.batch.storage import Storage
+from raydock.batch.shards import Shard
 from raydock.batch.watchdog import Range, Watchdog
 from raydock.errors import Retry
 from raydock.reasons import Reason
@@ -145,6 +144,19 @@ class Past:
         return settled
 
 
+class NoteStore(Protocol):
+    """What notes need of raydock.batch.storage.Storage. Raises OSError."""
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Make `path`."""
+
+    def names(self, folder: str) -> list[str]:
+        """Names in `folder`."""
+
+    def remove(self, path: str) -> None:
+        """Take `path` away."""
+
+
 class Try:
     """One try at `shard`, as long as the block lasts; `batch_rows` and `limit_s` are those of a call.
 
@@ -153,7 +165,7 @@ class Try:
 
     def __init__(
         self,
-        storage: Storage,
+        storage: NoteStore,
         folder: str,
         shard: Shard,
         run: str,

@@ -9,8 +9,9 @@ from typing import Self
 from raydock.batch.failures import Overrun
 from raydock.batch.ledger import Ledger
 from raydock.batch.owner import BEAT_S, Owner
-from raydock.batch.plan import Plan, Shard
+from raydock.batch.plan import Plan
 from raydock.batch.report import Counts
+from raydock.batch.shards import Shard
 from raydock.errors import Terminal
 from raydock.reasons import Reason
 from raydock.wire.ledger import CommitRecord, JobOutput

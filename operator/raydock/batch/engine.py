@@ -10,7 +10,7 @@ from typing import Any, Final
 import ray
 
 from raydock.batch.failures import Overrun
-from raydock.batch.plan import Shard
+from raydock.batch.shards import Shard
 from raydock.batch.worker import LOAD, Outcome, Setting, Worker
 from raydock.errors import Retry, Terminal
 from raydock.reasons import Reason

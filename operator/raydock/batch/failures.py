@@ -6,12 +6,13 @@ The columns of the file: those of output.carry, `shard`, `row` (number in the or
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final, Self
+from typing import Any, Final, Self
 
 import pyarrow as pa
 
 from raydock.batch.convert import Unconvertible
 from raydock.batch.part import PartWriter, Written
+from raydock.batch.storage import NewFile
 from raydock.models.entry import cut_traceback, without_secrets
 from raydock.wire.ledger import FailedRow
 
@@ -59,9 +60,7 @@ class OverLimit(Exception):
 class FailedRows:
     """The failed rows of one shard; `most` of them may fail, -1: any number."""
 
-    def __init__(
-        self, shard: int, carry: Sequence[str], most: int, open_file: Callable[[], BinaryIO]
-    ) -> None:
+    def __init__(self, shard: int, carry: Sequence[str], most: int, open_file: Callable[[], NewFile]) -> None:
         self._shard = shard
         self._carry = list(carry)
         self._most = most

@@ -10,18 +10,23 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from raydock.batch import model, read
+from raydock.batch import model
 from raydock.batch.care import Try
 from raydock.batch.convert import Unconvertible
 from raydock.batch.failures import FailedRows, OverLimit, Overrun, RowFailed
+from raydock.batch.inputs import of
+from raydock.batch.inputs.columns import Converted, Converter
+from raydock.batch.inputs.places import Places
+from raydock.batch.inputs.reading import Reading
 from raydock.batch.ledger import Ledger, tries_dir
 from raydock.batch.part import Columns, PartWriter, Written
-from raydock.batch.plan import Shard
+from raydock.batch.shards import Shard
 from raydock.batch.storage import Storage
 from raydock.batch.tries import Answer, BadRow, Trying
 from raydock.errors import Terminal, Unfinished
@@ -57,6 +62,8 @@ class Setting:
     columns: tuple[str, ...]
     claims_dir: str
     storage: Storage
+    schema: str = ""
+    """Of the plan."""
     first_rows: tuple[int, ...] = ()
     """Number of each shard's first row in the order of the job's input, from 0."""
     run: str = "0"
@@ -76,6 +83,11 @@ class Worker:
         self._setting = setting
         self._ledger = Ledger(setting.storage, setting.job)
         self._predict: model.Predictor | None = None
+
+    @cached_property
+    def _converter(self) -> Converter:
+        setting = self._setting
+        return Converter(setting.config, setting.columns, Places(setting.claims_dir))
 
     def __call__(self, descriptors: dict[str, Any]) -> dict[str, Any]:
         """`shard`: one plan.Shard as JSON; gives `outcome`: one Outcome as JSON."""
@@ -157,10 +169,10 @@ class Worker:
         It ends early where so many rows are given up that the shard has no hope.
         """
         first, columns, given_up, most = 0, Columns(), 0, self._setting.config.max_failed_rows
-        for batch in self._read(shard) if trying.suspects_end else ():
-            end = first + batch.num_rows
+        for rows in self._read(shard) if trying.suspects_end else ():
+            end = first + rows.batch.num_rows
             if trying.suspects(first, end):
-                again = self._trying(batch, first, predict, trying, columns, retries=0)
+                again = self._trying(rows, first, predict, trying, columns, retries=0)
                 for one in again.single_out(first, end):
                     # What raises is told when its turn comes.
                     given_up += isinstance(one, BadRow) and isinstance(one.error, RowFailed)
@@ -175,9 +187,9 @@ class Worker:
     ) -> Iterator[pa.Table]:
         """The output's rows, in order. The others go to `failed`; raises OverLimit."""
         first, columns = 0, Columns()
-        for batch in _ahead(self._read(shard)):
-            retries = self._setting.config.retries_per_batch
-            found = self._trying(batch, first, predict, trying, columns, retries)
+        for rows in _ahead(self._read(shard)):
+            retries, batch = self._setting.config.retries_per_batch, rows.batch
+            found = self._trying(rows, first, predict, trying, columns, retries)
             for one in found.single_out(first, first + batch.num_rows):
                 if isinstance(one, Answer):
                     yield one.given
@@ -188,31 +200,38 @@ class Worker:
 
     def _trying(
         self,
-        batch: pa.RecordBatch,
+        rows: Converted,
         first: int,
         predict: model.Predictor,
         trying: Try,
         columns: Columns,
         retries: int,
     ) -> Trying[pa.Table]:
-        """How rows of `batch` are tried, whose own number in the shard is `first`."""
+        """How `rows` are tried, whose first one's number in the shard is `first`."""
 
         def call(start: int, end: int) -> pa.Table:
             with trying.calling(start, end):
-                return columns.admit(self._answer(batch.slice(start - first, end - start), predict))
+                return columns.admit(self._answer(rows.batch.slice(start - first, end - start), predict))
 
-        return Trying(call, trying.refuse, retries, threading.Event().wait)
+        def refuse(start: int, end: int) -> BaseException | None:
+            for at, message in rows.unreadable:
+                if start <= first + at < end:
+                    return RowFailed("Unreadable", message)
+            return trying.refuse(start, end)
 
-    def _read(self, shard: Shard) -> Iterator[pa.RecordBatch]:
+        return Trying(call, refuse, retries, threading.Event().wait)
+
+    def _read(self, shard: Shard) -> Iterator[Converted]:
         """The shard's rows, at most maxBatchRows at once, in the order of the input."""
-        most, where = self._setting.config.max_batch_rows, self._setting.claims_dir
-        for span in shard.spans:
-            yield from read.batches(span, self._setting.columns, most, where)
+        setting = self._setting
+        how = Reading(setting.columns, setting.schema, setting.config.max_batch_rows)
+        for rows in of.read(setting.config, shard, how, Places(setting.claims_dir)):
+            yield from self._converter.convert(rows)
 
     def _answer(self, batch: pa.RecordBatch, predict: model.Predictor) -> pa.Table:
         """The output's rows for `batch`: carried columns, then the model's."""
         config = self._setting.config
-        answer = predict(batch.select(list(config.tables.columns)) if config.tables.columns else batch)
+        answer = predict(self._converter.given(batch))
         if answer.num_rows != batch.num_rows:
             raise Unconvertible(
                 f"predict() returned {answer.num_rows} rows for {batch.num_rows}: it must return one for each"

@@ -1,17 +1,22 @@
-"""One file over http(s): streamed to disk, resumed by Range after a break, bounded in bytes and time.
+"""One file over http(s): streamed to disk and resumed after a break, or read into memory, whole or in part.
 
-What is there already of a broken download is kept in the file itself; what it was a part of, in a file
-`<file>.of` beside it. Without a validator (ETag or Last-Modified) a break means to start over.
+All of it is bounded in bytes and time. What is there already of a broken download is kept in the file itself;
+what it was a part of, in a file `<file>.of` beside it. Without a validator (ETag or Last-Modified) a break
+means to start over.
 """
 
 import http.client
+import ipaddress
+import ssl
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
+
+from typing_extensions import override
 
 from raydock.models.entry import LoadFailed
 from raydock.models.uri import told
@@ -40,6 +45,20 @@ class Bounds:
     max_bytes: int
 
 
+@dataclass(frozen=True)
+class Head:
+    """What a server says about a file before it sends it."""
+
+    size: int | None
+    """None when it does not say."""
+    validator: str
+    """ETag or Last-Modified: tells this version from another; empty when the server says none."""
+
+
+class OutOfTime(LoadFailed):
+    """The deadline came first: a later try may do better."""
+
+
 class _Broken(Exception):
     """This attempt ended early; the next one may go on where it stopped."""
 
@@ -49,7 +68,25 @@ def validator(url: str, bounds: Bounds) -> str:
 
     Raises LoadFailed as `fetch` does.
     """
+    return head(url, bounds).validator
+
+
+def head(url: str, bounds: Bounds) -> Head:
+    """Size and validator of `url`. Raises LoadFailed as `fetch` does."""
     return _insist(url, bounds, lambda: _head(url))
+
+
+def body(url: str, bounds: Bounds) -> bytes:
+    """The body of `url`, in memory. Raises LoadFailed as `fetch` does."""
+    return _insist(url, bounds, lambda: _body(url, bounds))
+
+
+def part(url: str, start: int, length: int, of: str, bounds: Bounds) -> bytes:
+    """`length` bytes of `url` from `start` on, while its validator is `of`.
+
+    Raises LoadFailed as `fetch` does, and where the server sends no parts of files.
+    """
+    return _insist(url, bounds, lambda: _part(url, start, length, of))
 
 
 def fetch(url: str, into: Path, bounds: Bounds) -> None:
@@ -77,7 +114,7 @@ def _insist(url: str, bounds: Bounds, attempt: Callable[[], T]) -> T:
         except (OSError, http.client.HTTPException) as exc:
             why = _network_words(exc)
         if time.monotonic() + pause_s > bounds.deadline:
-            raise LoadFailed(Reason.MODEL_LOAD_FAILED, f"{told(url)} could not be fetched in time: {why}")
+            raise OutOfTime(Reason.MODEL_LOAD_FAILED, f"{told(url)} could not be fetched in time: {why}")
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, PAUSE_MAX_S)
 
@@ -97,16 +134,51 @@ def _network_words(exc: Exception) -> str:
     return inner.strerror or type(inner).__name__ if isinstance(inner, OSError) else type(exc).__name__
 
 
-def _head(url: str) -> str:
+def _head(url: str) -> Head:
     try:
         with _open(url, "HEAD", {}) as answer:
-            return _validator(answer.headers)
+            return _of_headers(answer.headers)
     except urllib.error.HTTPError as exc:
         if exc.code in (403, 405, 501):  # signed URLs and small servers often allow GET alone
             exc.close()
             with _open(url, "GET", {}) as answer:
-                return _validator(answer.headers)
+                return _of_headers(answer.headers)
         raise
+
+
+def _of_headers(headers: http.client.HTTPMessage) -> Head:
+    length = headers.get("Content-Length", "")
+    return Head(int(length) if length.isdigit() else None, _validator(headers))
+
+
+def _body(url: str, bounds: Bounds) -> bytes:
+    with _open(url, "GET", {}) as answer:
+        total = _of_headers(answer.headers).size
+        _check_size(url, total or 0, bounds)
+        content = bytearray()
+        while chunk := answer.read(CHUNK):
+            content += chunk
+            _check_size(url, len(content), bounds)
+            if time.monotonic() > bounds.deadline:
+                raise OutOfTime(Reason.MODEL_LOAD_FAILED, f"{told(url)} could not be fetched in time")
+    if total is not None and len(content) != total:
+        raise _Broken(f"the connection ended after {len(content)} of {total} bytes")
+    return bytes(content)
+
+
+def _part(url: str, start: int, length: int, of: str) -> bytes:
+    with _open(url, "GET", {"Range": f"bytes={start}-{start + length - 1}"}) as answer:
+        if _validator(answer.headers) != of:
+            raise LoadFailed(Reason.MODEL_LOAD_FAILED, f"{told(url)} changed while it was read")
+        if answer.status != 206 or _starts_at(answer.headers) != start:
+            raise LoadFailed(
+                Reason.MODEL_LOAD_FAILED,
+                f"the server of {told(url)} sends no parts of a file: put it on a volume and write pvc://",
+            )
+        content = answer.read(length)
+    if len(content) != length:
+        raise _Broken(f"the connection ended after {len(content)} of {length} bytes")
+    return content
 
 
 def _go_on(url: str, into: Path, bounds: Bounds) -> None:
@@ -148,7 +220,7 @@ def _stream(url: str, answer: Answer, into: Path, start: int, bounds: Bounds) ->
                 size += len(chunk)
                 _check_size(url, size, bounds)
                 if time.monotonic() > bounds.deadline:
-                    raise LoadFailed(Reason.MODEL_LOAD_FAILED, f"{told(url)} could not be fetched in time")
+                    raise OutOfTime(Reason.MODEL_LOAD_FAILED, f"{told(url)} could not be fetched in time")
         except (OSError, http.client.HTTPException) as exc:
             if size == start:
                 raise
@@ -194,13 +266,51 @@ def _open(url: str, method: str, headers: Mapping[str, str]) -> Answer:
     return answer
 
 
+METADATA: Final = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "168.63.129.16", "100.100.100.200")))
+"""Addresses beside link-local ones at which clouds tell a machine its secrets (AWS, Azure, Alibaba)."""
+
+
+def _refuse_metadata(connection: http.client.HTTPConnection) -> None:
+    """What is fetched may be named by data: it must not be the machine's own credentials."""
+    address = ipaddress.ip_address(connection.sock.getpeername()[0])
+    if address.is_link_local or address in METADATA:
+        connection.close()
+        raise LoadFailed(Reason.MODEL_LOAD_FAILED, "link-local and metadata addresses are not read")
+
+
+class _Connection(http.client.HTTPConnection):
+    @override
+    def connect(self) -> None:
+        super().connect()
+        _refuse_metadata(self)
+
+
+class _TlsConnection(http.client.HTTPSConnection):
+    @override
+    def connect(self) -> None:
+        super().connect()
+        _refuse_metadata(self)
+
+
+class _Http(urllib.request.HTTPHandler):
+    @override
+    def http_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_Connection, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    @override
+    def https_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_TlsConnection, req, context=ssl.create_default_context())
+
+
 def _only_http() -> urllib.request.OpenerDirector:
     """Without file:, ftp: and data:, which urllib's default opener reads and a redirect could name."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
+        _Http(),
+        _Https(),
         urllib.request.HTTPRedirectHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from collections.abc import Iterator
 from typing import Final
 
 from raydock.api.base import GROUP
@@ -21,6 +23,8 @@ GRACE_S: Final = 10
 """Nothing is in flight that the ledger would not make up for."""
 ATTEMPT_MARK: Final = f"{GROUP}/attempt"
 TOKEN_LIFETIME_S: Final = 3600
+CLAIM_IN_TEXT: Final = re.compile(r"pvc://[a-z0-9](?:[-.a-z0-9]*[a-z0-9])?(?=/)")
+"""A claim that a row of the manifest names, also within JSON in its text."""
 
 
 def job_name(cr: BatchJob, attempt: int) -> str:
@@ -81,7 +85,7 @@ def ray_cluster(cr: BatchJob, kept: Record, defaults: Defaults) -> Manifest:
 def claims(cr: BatchJob, kept: Record) -> tuple[tuple[str, bool], ...]:
     """PersistentVolumeClaims of model and input, for reading, and of the output."""
     read = [kept.resolved.model.uri] if kept.resolved.model else []
-    read += cr.spec.input.tables.uris
+    read += _input_uris(cr)
     mounts = {claim: True for uri in read if (claim := paths.claim_of(uri))}
     written = paths.claim_of(cr.spec.output.uri)
     if written:
@@ -94,6 +98,18 @@ def env_from(cr: BatchJob, kept: Record) -> tuple[EnvFromSource, ...]:
     secret = cr.spec.credentials_secret
     stores = (EnvFromSource(secret_ref=EnvSource(name=secret.name)),) if secret else ()
     return (*kept.resolved.env_from, *stores)
+
+
+def _input_uris(cr: BatchJob) -> Iterator[str]:
+    """URIs that the input names, in the manifest itself; what a table's rows name can't be known here."""
+    given = cr.spec.input
+    if given.tables is not None:
+        yield from given.tables.uris
+    if given.files is not None:
+        yield given.files.uri
+    if given.rows is not None and cr.spec.columns:
+        yield from CLAIM_IN_TEXT.findall(json.dumps(given.rows))
+    yield from (f"pvc://{claim}" for claim in given.claims)
 
 
 def _start(each: Shape, defaults: Defaults, *, spare_cpus: int) -> dict[str, str]:

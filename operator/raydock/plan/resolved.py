@@ -7,16 +7,19 @@ from datetime import datetime
 from typing import Any, Final
 
 from raydock.api.base import GROUP
+from raydock.api.batch_data import Files, Tables
 from raydock.api.batchjob import BatchJob
 from raydock.api.deployment import Deployment
 from raydock.api.workload import Program, Server
+from raydock.errors import Terminal
 from raydock.facts import lenient
 from raydock.facts.meta import meta
 from raydock.plan.defaults import Defaults
 from raydock.plan.meta import JOB_LABEL, Manifest, child, sealed
 from raydock.plan.pods import gpus, logical_cpus, of_replica
+from raydock.reasons import Reason
 from raydock.wire import paths
-from raydock.wire.job import JobConfig, TablesInput
+from raydock.wire.job import ColumnHandling, FilesInput, JobConfig, TablesInput
 from raydock.wire.progress import Failure, Output
 from raydock.wire.record import dumps, loads
 
@@ -29,6 +32,8 @@ STARTED_ANNOTATION: Final = f"{GROUP}/started"
 RESULT_ANNOTATION: Final = f"{GROUP}/result"
 """On the record: wire-form Result, once the job ended."""
 RESOLVED_KEY: Final = "resolved.json"
+CONFIG_MAX: Final = 900_000
+"""Bytes. A ConfigMap holds 1 MiB of data, of which some is for the program."""
 
 
 class Resolved(Program):
@@ -96,13 +101,18 @@ def resolve(
 def job_config(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> JobConfig:
     """What the driver reads."""
     each = of_replica(cr.spec.resources, defaults.replica_resources)
-    tables = cr.spec.input.tables
     return JobConfig(
         namespace=cr.metadata.namespace,
         name=cr.metadata.name,
         uid=cr.metadata.uid,
         import_path=resolved.server.import_path,
-        tables=TablesInput(tuple(tables.uris), tables.pattern, tuple(tables.columns)),
+        tables=_tables(cr.spec.input.tables),
+        files=_files(cr.spec.input.files),
+        rows=cr.spec.input.rows or (),
+        columns={
+            name: ColumnHandling(how.input_format.value, how.convert_to.value)
+            for name, how in cr.spec.columns.items()
+        },
         output_uri=cr.spec.output.uri,
         model_uri=resolved.model.uri if resolved.model else None,
         model_sha256=resolved.model.sha256 if resolved.model else None,
@@ -121,14 +131,33 @@ def job_config(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> JobConfi
     )
 
 
+def _tables(given: Tables | None) -> TablesInput:
+    if given is None:
+        return TablesInput(())
+    return TablesInput(given.uris, given.pattern, given.columns, given.format.value)
+
+
+def _files(given: Files | None) -> FilesInput | None:
+    if given is None:
+        return None
+    return FilesInput(given.uri, given.pattern, given.recursive, given.column, given.convert_to.value)
+
+
 def record_manifest(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> Manifest:
-    """The ConfigMap as it is first written; its data never changes."""
+    """The ConfigMap as it is first written; its data never changes. Raises Terminal(INVALID_SPEC)."""
     manifest = child(
         cr.metadata, cr.kind, "v1", "ConfigMap", record_name(cr.metadata.name), {JOB_LABEL: cr.metadata.name}
     )
     manifest["immutable"] = True
+    config = dumps(job_config(cr, resolved, defaults))
+    if len(config) > CONFIG_MAX:
+        raise Terminal(
+            Reason.INVALID_SPEC,
+            f"input.rows and params take {len(config)} bytes as JSON, the job's record holds {CONFIG_MAX}: "
+            "write the rows into a file and name it in input.tables",
+        )
     manifest["data"] = {
-        paths.JOB_FILE.rpartition("/")[2]: dumps(job_config(cr, resolved, defaults)),
+        paths.JOB_FILE.rpartition("/")[2]: config,
         RESOLVED_KEY: json.dumps(
             resolved.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True),
             sort_keys=True,

@@ -16,13 +16,40 @@ class SaveMode(StrEnum):
 
 @dataclass(frozen=True)
 class TablesInput:
-    """Parquet files: each URI is a file, a directory or a glob."""
+    """Files with rows and named columns: each URI is a file, a directory or a glob."""
 
     uris: tuple[str, ...]
     pattern: str | None = None
     """Regular expression that must match the whole path below the URI."""
     columns: tuple[str, ...] = ()
     """Empty: all."""
+    format: str = "Parquet"
+    """Parquet, Csv or JsonLines."""
+
+
+@dataclass(frozen=True)
+class FilesInput:
+    """Files that are a row each."""
+
+    uri: str
+    """A directory, a glob or a file."""
+    pattern: str | None = None
+    """Regular expression that must match the whole path below the URI."""
+    recursive: bool = True
+    column: str = "file_path"
+    """Name of the one column."""
+    convert_to: str = "Path"
+    """As ColumnHandling.convert_to."""
+
+
+@dataclass(frozen=True)
+class ColumnHandling:
+    """A column that names files, and what the model gets in their place."""
+
+    input_format: str = "Path"
+    """Path: URIs, or paths seen from the table's folder. Messages: OpenAI chat messages with URIs in them."""
+    convert_to: str = "RawBytes"
+    """RawBytes, Base64, Base64DataUrl or Path; without meaning for messages."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +61,7 @@ class JobConfig:
     uid: str
     import_path: str
     tables: TablesInput
+    """Without URIs where the input is another one."""
     output_uri: str
     model_uri: str | None = None
     model_sha256: str | None = None
@@ -52,6 +80,12 @@ class JobConfig:
     """Logical Ray resources of one worker."""
     save_mode: str = SaveMode.ERROR.value
     """A value of SaveMode."""
+    files: FilesInput | None = None
+    """The input, in place of `tables`."""
+    rows: tuple[Mapping[str, Any], ...] = ()
+    """The input itself, in place of `tables`."""
+    columns: Mapping[str, ColumnHandling] = field(default_factory=dict)
+    """Columns that name files; a name may differ in case."""
     report_url: str | None = None
     """Base URL of the operator's HTTP service (its headless Service); None: nobody to report to."""
 

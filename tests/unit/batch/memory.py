@@ -13,8 +13,9 @@ from typing_extensions import override
 from raydock.batch import driver
 from raydock.batch.ledger import Ledger
 from raydock.batch.owner import Owner
-from raydock.batch.plan import Plan, Shard
+from raydock.batch.plan import Plan
 from raydock.batch.report import Counts
+from raydock.batch.shards import Shard
 from raydock.batch.storage import Storage
 from raydock.errors import Unfinished
 from raydock.wire.job import JobConfig, SaveMode, TablesInput
@@ -96,7 +97,7 @@ class Disk:
         VISITED.add(hash((self._mark, *self.modes.items(), self.flat, *(user.done for user in self.users))))
 
     def rows_seen_by_a_reader(self) -> dict[str, list[object]] | None:
-        """What someone who waits for `_SUCCESS` reads now, by job, with failed rows; None while there is none.
+        """What someone who waits for `_SUCCESS` reads now, by job, with failed rows; None: there is none.
 
         Fails when a file is not there, or is not what `_SUCCESS` says of it.
         """

@@ -1,15 +1,12 @@
 """Over deaths a row that kills is found; a row that is only near one, or unlucky, is not blamed."""
 
-import io
 import math
-from collections.abc import Iterable
 from functools import partial
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from typing_extensions import override
 
 from raydock.batch.care import (
     ALONE_DEATHS,
@@ -22,54 +19,28 @@ from raydock.batch.care import (
     Try,
 )
 from raydock.batch.failures import RowFailed
-from raydock.batch.plan import Shard
-from raydock.batch.storage import Storage
+from raydock.batch.shards import Shard
 from raydock.batch.tries import Answer, Trying
 from raydock.errors import Retry
 
 
-class Notes(Storage):
+class Notes:
     """A folder of tries, and how often it was written to."""
 
     def __init__(self) -> None:
         self.there: set[str] = set()
         self.made = 0
 
-    @override
     def create(self, path: str, content: bytes) -> bool:
         self.made += 1
         self.there.add(path.removeprefix("tries/"))
         return True
 
-    @override
     def names(self, folder: str) -> list[str]:
         return sorted(self.there)
 
-    @override
     def remove(self, path: str) -> None:
         self.there.discard(path.removeprefix("tries/"))
-
-    @override
-    def open_new(self, path: str) -> BinaryIO:
-        return io.BytesIO()
-
-    @override
-    def prepare(self, folders: Iterable[str]) -> None: ...
-
-    @override
-    def read(self, path: str) -> bytes | None: ...
-
-    @override
-    def promote(self, pairs: Iterable[tuple[str, str]]) -> None: ...
-
-    @override
-    def remove_empty(self, folder: str) -> None: ...
-
-    @override
-    def touch(self, path: str) -> None: ...
-
-    @override
-    def age_s(self, path: str) -> float | None: ...
 
 
 class Died(BaseException):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydock.batch import plan
-from raydock.batch.plan import Footer, InputFile
+from raydock.batch import plan, shards
+from raydock.batch.shards import InputFile, Source, Unit
 from raydock.errors import Terminal
 from raydock.reasons import Reason
 from raydock.wire.job import JobConfig, TablesInput
@@ -18,21 +18,32 @@ from raydock.wire.job import JobConfig, TablesInput
 layouts = st.lists(st.lists(st.integers(0, 60), max_size=8), max_size=12)
 
 
+def sources(layout: list[list[int]]) -> list[Source]:
+    """Files by number, with row groups of so many rows."""
+    return [
+        Source(
+            InputFile(str(number), 1, "1", sum(groups)),
+            tuple(Unit(group, group + 1, rows) for group, rows in enumerate(groups)),
+        )
+        for number, groups in enumerate(layout)
+    ]
+
+
 @given(layouts, st.integers(1, 50))
 def test_shards_hold_each_row_once_in_order(layout: list[list[int]], most: int) -> None:
-    footers = [Footer(InputFile(str(n), 1, 1, sum(groups)), tuple(groups)) for n, groups in enumerate(layout)]
-    shards = plan.shards(footers, most)
+    made = shards.cut(sources(layout), most)
     covered = []
-    for shard in shards:
+    for shard in made:
         assert 0 < shard.rows <= most
         assert shard.rows == sum(span.rows for span in shard.spans)
         for span in shard.spans:
-            groups = layout[int(span.path)]
-            begin = sum(groups[: span.first_group]) + span.skip
-            assert begin + span.rows <= sum(groups[: span.last_group + 1])
-            covered += [(int(span.path), row) for row in range(begin, begin + span.rows)]
+            groups = layout[int(span.uri)]
+            assert span.before == sum(groups[: span.begin])
+            begin = span.before + span.skip
+            assert begin + span.rows <= sum(groups[: span.end])
+            covered += [(int(span.uri), row) for row in range(begin, begin + span.rows)]
     assert covered == [(n, row) for n, groups in enumerate(layout) for row in range(sum(groups))]
-    assert [shard.index for shard in shards] == list(range(len(shards)))
+    assert [shard.index for shard in made] == list(range(len(made)))
 
 
 @pytest.mark.parametrize(
@@ -48,8 +59,7 @@ def test_shards_hold_each_row_once_in_order(layout: list[list[int]], most: int) 
     ],
 )
 def test_rows_of_shards(files: list[list[int]], most: int, rows: list[int]) -> None:
-    footers = [Footer(InputFile(str(n), 1, 1, sum(groups)), tuple(groups)) for n, groups in enumerate(files)]
-    assert [shard.rows for shard in plan.shards(footers, most)] == rows
+    assert [shard.rows for shard in shards.cut(sources(files), most)] == rows
 
 
 @pytest.mark.parametrize(
@@ -61,13 +71,7 @@ def test_rows_of_shards(files: list[list[int]], most: int, rows: list[int]) -> N
     ],
 )
 def test_size_of_a_shard(rows: int, workers: int, batch: int, want: int) -> None:
-    config = job("pvc://data/x")
-    assert (
-        plan.rows_per_shard(
-            JobConfig(**{**vars(config), "workers_max": workers, "max_batch_rows": batch}), rows
-        )
-        == want
-    )
+    assert shards.rows_per_shard(rows, workers=workers, batch_rows=batch, most=1_000_000) == want
 
 
 def job(
@@ -115,14 +119,16 @@ def claims(tmp_path: Path) -> Path:
 )
 def test_files_of_the_input(config: JobConfig, files: list[str], claims: Path) -> None:
     made = plan.make(config, str(claims))
-    assert [file.path for file in made.files] == [f"data/in/{name}" for name in files]
+    assert [file.uri for file in made.files] == [f"pvc://data/in/{name}" for name in files]
     assert made.rows == 10 * len(files)
 
 
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        pytest.param(job("s3://b/x"), "cannot read s3://b/x: want pvc://CLAIM/PATH", id="scheme"),
+        pytest.param(
+            job("s3://b/x"), "cannot read s3://…: raydock reads pvc://, http://, https://", id="scheme"
+        ),
         pytest.param(job("pvc://data/../x"), "must not contain ..", id="path escape"),
         pytest.param(job("pvc://data/none"), "pvc://data/none does not exist", id="nothing there"),
         pytest.param(job("pvc://data/in/*.csv"), "nothing matches pvc://data/in/*.csv", id="empty glob"),
@@ -135,16 +141,18 @@ def test_files_of_the_input(config: JobConfig, files: list[str], claims: Path) -
             job("pvc://data/in", pattern="("), "tables.pattern is no regular expression", id="bad pattern"
         ),
         pytest.param(
-            job("pvc://data/in/notes.txt"), "data/in/notes.txt cannot be read as Parquet", id="no Parquet"
+            job("pvc://data/in/notes.txt"),
+            "pvc://data/in/notes.txt cannot be read as Parquet",
+            id="no Parquet",
         ),
         pytest.param(
             job("pvc://data/in", carry=("key",)),
-            "'key' is missing in data/in/a.parquet; it has id, x",
+            "'key' is missing in pvc://data/in/a.parquet; it has id, x",
             id="carry",
         ),
         pytest.param(
             job("pvc://data/in", columns=("y",)),
-            "'y' is missing in data/in/a.parquet; it has id, x",
+            "'y' is missing in pvc://data/in/a.parquet; it has id, x",
             id="column",
         ),
     ],
@@ -159,7 +167,8 @@ def test_an_input_that_cannot_be_used_is_named(config: JobConfig, told: str, cla
 def test_files_of_different_types_are_refused(claims: Path) -> None:
     pq.write_table(pa.table({"id": ["1"], "x": [0.5]}), claims / "data" / "in" / "b.parquet")
     with pytest.raises(
-        Terminal, match=r"column 'id' is string in data/in/b\.parquet and int64 in data/in/a\.parquet"
+        Terminal,
+        match=r"column 'id' is string in pvc://data/in/b\.parquet and int64 in pvc://data/in/a\.parquet",
     ):
         plan.make(job("pvc://data/in"), str(claims))
 

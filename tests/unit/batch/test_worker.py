@@ -72,7 +72,9 @@ def run(config: JobConfig, claims: Path, run_of_driver: str = "one") -> list[Out
     Owner(storage, job, lambda _: None).acquire()
     made = ledger.agree(plan.make(config, str(claims)))
     first_rows = (0, *itertools.accumulate(shard.rows for shard in made.shards))
-    worker = Worker(Setting(config, 1, made.columns, str(claims), storage, first_rows, run_of_driver))
+    worker = Worker(
+        Setting(config, 1, made.columns, str(claims), storage, made.schema, first_rows, run_of_driver)
+    )
     texts = [
         worker({"shard": np.array([dumps(shard)], dtype=object)})["outcome"][0]
         for shard in (LOAD, *made.shards)

@@ -1,0 +1,39 @@
+"""From a job's input to what can read it: tables in a format, listed files, or rows of the manifest."""
+
+from collections.abc import Iterator
+
+from raydock.batch.inputs import inline, listing, parquet, text
+from raydock.batch.inputs.find import folder_of
+from raydock.batch.inputs.places import Places
+from raydock.batch.inputs.reading import Found, Reading, Rows
+from raydock.batch.shards import Shard
+from raydock.wire.job import JobConfig
+
+
+def look(config: JobConfig, places: Places) -> Found:
+    """What planning must know of the input. Raises Terminal(INPUT_INVALID)."""
+    if config.files is not None:
+        return listing.look(config, config.files, places)
+    if config.rows:
+        return inline.look(config)
+    return parquet.look(config, places) if config.tables.format == "Parquet" else text.look(config, places)
+
+
+def read(config: JobConfig, shard: Shard, how: Reading, places: Places) -> Iterator[Rows]:
+    """The rows of `shard`, at most `how.most` at once, in the order of the input.
+
+    Raises OSError, ArrowException, Terminal(INPUT_INVALID or INPUT_CHANGED).
+    """
+    if config.files is not None:
+        for batch in listing.read(shard, how, places):
+            yield Rows(batch)
+    for span in shard.spans:
+        folder = folder_of(span.uri) or None
+        if config.rows:
+            batches = inline.read(span, how, config)
+        elif config.tables.format == "Parquet":
+            batches = parquet.read(span, how, places)
+        else:
+            batches = text.read(span, how, config, places)
+        for batch in batches:
+            yield Rows(batch, folder)

@@ -1,0 +1,125 @@
+"""`pvc://CLAIM/PATH`: files of PersistentVolumeClaims, mounted by name in one folder."""
+
+import glob
+import os
+import posixpath
+import re
+import stat
+from collections.abc import Iterator
+from typing import Final
+
+import pyarrow as pa
+from typing_extensions import override
+
+from raydock.batch.inputs.place import Listing, Place, Stat, Unreadable
+from raydock.wire.paths import claim_of, claim_path
+
+SCHEME: Final = "pvc://"
+_CLAIM: Final = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
+_WILDCARD: Final = re.compile(r"[*?\[]")
+
+
+class Volumes(Place):
+    """The claims that are mounted under `claims_dir`. Names that start with `.` or `_` are never searched."""
+
+    def __init__(self, claims_dir: str) -> None:
+        self._claims_dir = claims_dir
+        self._real_dir = os.path.realpath(claims_dir)
+
+    @override
+    def find(self, uri: str, *, recursive: bool) -> Listing:
+        where = self._local(uri)
+        wildcard = _WILDCARD.search(where)
+        if os.path.isfile(where):  # noqa: PTH113 - paths stay text here, a listing may hold a million
+            return Listing(self._uri(where.rpartition("/")[0]), (self._uri(where),))
+        if os.path.isdir(where):  # noqa: PTH112
+            files = tuple(self._uri(path) for path in _walk(where, recursive=recursive))
+            return Listing(self._uri(where), files, is_folder=True)
+        if wildcard is None:
+            self._refuse_unmounted(uri)
+            return Listing(self._uri(where), (), exists=False)
+        base = where[: wildcard.start()].rpartition("/")[0]
+        files = tuple(self._uri(path) for path in _globbed(where, base, recursive=recursive))
+        return Listing(self._uri(base), files, exists=bool(files))
+
+    @override
+    def stat(self, uri: str) -> Stat:
+        found = os.stat(self.path(uri))  # noqa: PTH116 - as above
+        return Stat(found.st_size, str(found.st_mtime_ns))
+
+    @override
+    def open(self, uri: str) -> pa.NativeFile:
+        return pa.OSFile(self.path(uri), "rb")
+
+    @override
+    def read(self, uri: str, most: int) -> bytes:
+        with open(self.path(uri), "rb") as file:  # noqa: PTH123 - as above
+            content = file.read(most + 1)
+        if len(content) > most:
+            raise Unreadable(f"it has more than {most >> 20} MiB: write convertTo: Path and open it yourself")
+        return content
+
+    @override
+    def size(self, uri: str) -> int | None:
+        return self.stat(uri).size
+
+    @override
+    def path(self, uri: str) -> str:
+        where = self._local(uri)
+        # What a table names is written by whoever fills the volume, and the pod holds a token of the job's.
+        if not f"{os.path.realpath(where)}/".startswith(f"{self._real_dir}/"):
+            raise Unreadable("it is a link that leads out of its volume")
+        try:
+            mode = os.stat(where).st_mode  # noqa: PTH116 - as above
+        except FileNotFoundError:
+            self._refuse_unmounted(uri)
+            raise
+        if not stat.S_ISREG(mode):  # a pipe would be waited for, without end
+            raise Unreadable("it is a folder" if stat.S_ISDIR(mode) else "it is no regular file")
+        return where
+
+    @override
+    def beside(self, folder: str, path: str) -> str:
+        claim = claim_of(folder) or ""
+        inside = folder.removeprefix(SCHEME).partition("/")[2]
+        joined = posixpath.normpath(posixpath.join(inside, path))
+        if posixpath.isabs(path) or joined.split("/", 1)[0] == "..":
+            raise Unreadable("it leads out of the table's volume: write pvc://CLAIM/PATH")
+        return f"{SCHEME}{claim}/{joined}"
+
+    @override
+    def told(self, uri: str) -> str:
+        return uri
+
+    def _local(self, uri: str) -> str:
+        claim = claim_of(uri)
+        if claim is None or not _CLAIM.fullmatch(claim):
+            raise Unreadable("want pvc://CLAIM/PATH")
+        try:
+            return claim_path(uri, self._claims_dir)
+        except ValueError as exc:
+            raise Unreadable(str(exc)) from None
+
+    def _uri(self, path: str) -> str:
+        return SCHEME + path.removeprefix(self._claims_dir).lstrip("/")
+
+    def _refuse_unmounted(self, uri: str) -> None:
+        claim = claim_of(uri)
+        if not os.path.isdir(f"{self._claims_dir}/{claim}"):  # noqa: PTH112 - as above
+            raise Unreadable(f"claim {claim} is not mounted: write it into input.claims")
+
+
+def _globbed(where: str, base: str, *, recursive: bool) -> Iterator[str]:
+    for path in glob.glob(where, recursive=True):  # noqa: PTH207 - as above
+        if any(part.startswith(("_", ".")) for part in path.removeprefix(base).strip("/").split("/")):
+            continue
+        if os.path.isdir(path):  # noqa: PTH112
+            yield from _walk(path.rstrip("/"), recursive=recursive)
+        else:
+            yield path
+
+
+def _walk(folder: str, *, recursive: bool) -> Iterator[str]:
+    for at, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if recursive and not name.startswith(("_", "."))]
+        yield from (f"{at}/{name}" for name in names if not name.startswith(("_", ".")))
