@@ -1,7 +1,6 @@
 """What is kept of rows that failed: a file for machines, some words for people."""
 
 from pathlib import Path
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,14 +8,15 @@ import pytest
 
 from raydock.batch.convert import Unconvertible
 from raydock.batch.failures import BUFFERED_ROWS, MESSAGE_BYTES, FailedRows, OverLimit, RowFailed, too_many
+from raydock.batch.storage import NewFile, PosixStorage
 from raydock.wire.failure import MESSAGE_MAX
 from raydock.wire.ledger import FailedRow
 
 BATCH = pa.record_batch({"id": [10, 11, 12], "row": ["a", "b", "c"], "input_row": [True, False, None]})
 
 
-def opened(path: Path) -> BinaryIO:
-    return path.open("xb")
+def opened(path: Path) -> NewFile:
+    return PosixStorage(str(path.parent), "").open_new(path.name)
 
 
 def test_the_file_has_what_is_carried_and_why(tmp_path: Path) -> None:

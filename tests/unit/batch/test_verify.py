@@ -32,8 +32,10 @@ def appended(tmp_path: Path) -> Success:
         written(tmp_path, "part-bbbbbbbb-00001.parquet", 1),
         written(tmp_path, "part-aaaaaaaa-00000.parquet", 4, job=FIRST.uid),
     )
+    (tmp_path / "_errors").mkdir()
+    errors = (written(tmp_path, "_errors/part-aaaaaaaa-00000.parquet", 1, job=FIRST.uid),)
     earlier = JobOutput(FIRST, InputSummary("sha256:1", 5), 4, 1, 1, files[2].bytes, "t")
-    return Success(SECOND, InputSummary("sha256:2", 3), 3, 0, files, "t", earlier=(earlier,))
+    return Success(SECOND, InputSummary("sha256:2", 3), 3, 0, files, "t", errors, (earlier,))
 
 
 def test_a_whole_output_has_nothing_wrong(appended: Success, tmp_path: Path) -> None:
@@ -42,7 +44,7 @@ def test_a_whole_output_has_nothing_wrong(appended: Success, tmp_path: Path) -> 
 
 
 def test_what_was_replaced_is_not_looked_for(appended: Success, tmp_path: Path) -> None:
-    (tmp_path / "_SUCCESS").write_text(dumps(replace(appended, files=appended.files[:2])))
+    (tmp_path / "_SUCCESS").write_text(dumps(replace(appended, files=appended.files[:2], errors=())))
     assert verify(tmp_path) == []
 
 
