@@ -69,7 +69,7 @@ def run(config: JobConfig, claims: Path) -> list[Outcome]:
     ledger.open()
     Owner(storage, job, lambda _: None).acquire()
     made = ledger.agree(plan.make(config, str(claims)))
-    worker = Worker(Setting(config, 1, made.columns, str(claims), storage))
+    worker = Worker(Setting(config, 1, made.columns, str(claims), storage, made.schema))
     texts = [
         worker({"shard": np.array([dumps(shard)], dtype=object)})["outcome"][0]
         for shard in (LOAD, *made.shards)
