@@ -98,7 +98,7 @@ tables = st.dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(
     chosen=tables,
     sizes=st.lists(st.integers(0, 9), min_size=1, max_size=4).filter(any),

@@ -18,7 +18,7 @@ from raydock.errors import Terminal
 from raydock.reasons import Reason
 from tests.unit.batch.whole import batches_of, job, planned, table_of
 
-IN_PLACE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+IN_PLACE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def csv_ends(data: bytes, last: bool) -> tuple[int, int]:  # noqa: FBT001 - see 
 
 def csv_records(data: bytes) -> list[bytes]:
     """The records of `data`, which holds whole ones."""
-    return _not_empty(data, _ends_around_quotes(data, last=True))
+    return [data[begin:end] for begin, end in _not_empty(data, _ends_around_quotes(data, last=True))]
 
 
 def first_csv_record(data: bytes, *, last: bool) -> int:
@@ -139,6 +139,7 @@ def _ends_around_quotes(data: bytes, *, last: bool) -> list[int]:
     return found
 
 
-def _not_empty(data: bytes, ends: list[int]) -> list[bytes]:
-    records = (data[begin:end] for begin, end in zip([0, *ends], ends, strict=False))
-    return [record for record in records if record.strip(b"\r\n")]
+def _not_empty(data: bytes, ends: list[int]) -> list[tuple[int, int]]:
+    """Where records begin and end, less those without anything in them."""
+    pairs = zip([0, *ends], ends, strict=False)
+    return [(begin, end) for begin, end in pairs if end - begin > 2 or data[begin:end].strip(b"\r\n")]
