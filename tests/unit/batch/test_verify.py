@@ -115,4 +115,5 @@ def test_counts_of_an_earlier_job_are_checked_too(appended: Success, tmp_path: P
         "part-bbbbbbbb-00000.parquet is listed twice",
         "_SUCCESS counts 3 rows, its files 5",
         "_SUCCESS counts 5 rows of BatchJob demo/first, its files 4",
+        "_SUCCESS counts 0 failed rows of BatchJob demo/first, its error files 1",
     ]
