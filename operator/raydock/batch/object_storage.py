@@ -28,7 +28,7 @@ PATIENT: Final = "3700s"
 """For one part of a large one, or a copy within the store."""
 MAX_RETRIES: Final = 10
 RETRY_S: Final = 180.0
-"""A job has time; below the lease of its owner's next look, nothing depends on the answer."""
+"""A job has time. A beat that takes longer than the lease loses it: that costs work, and no row."""
 MARK: Final = "raydockmark"
 """Metadata of an object that was made exclusively: which call made it. Azure takes no hyphen."""
 PART_BYTES: Final = 16 << 20
