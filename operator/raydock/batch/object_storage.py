@@ -210,14 +210,15 @@ class ObjectStorage(Storage):
         size = self.size(source)
         if size is None:
             raise FileNotFoundError(errno.ENOENT, "no such object", source)
-        with _telling():
-            if size <= COPY_MOST:
+        if size <= COPY_MOST:
+            with _telling():
                 obstore.copy(self._patient, source, target)
-            else:
-                content = obstore.get(self._patient, source).stream(min_chunk_size=PART_BYTES)
-                obstore.put(
-                    self._patient, target, content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE
-                )
+            return
+        through = _Upload(self._patient, target)
+        with _telling():
+            for piece in obstore.get(self._patient, source).stream(min_chunk_size=READ_BYTES):
+                through.write(piece)
+        through.close()
 
 
 class _Download(io.RawIOBase):
@@ -279,6 +280,8 @@ def _telling() -> Iterator[None]:
     """Whatever goes wrong in the context is a StoreFailed; nothing there stays a FileNotFoundError."""
     try:
         yield
+    except StoreFailed:
+        raise
     except FileNotFoundError:
         raise FileNotFoundError(errno.ENOENT, "no such object") from None
     except NotSupportedError:
