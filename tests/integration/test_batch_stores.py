@@ -12,22 +12,24 @@ import pyarrow.parquet as pq
 import pytest
 
 from raydock.batch import clean as cleaning
-from raydock.batch import driver
+from raydock.batch import driver, engine
+from raydock.batch.__main__ import run
 from raydock.batch.ledger import Ledger, drafts_dir
 from raydock.batch.object_storage import ObjectStorage, StoreFailed
 from raydock.batch.outputs import refusing
 from raydock.batch.owner import Owner
 from raydock.batch.part import PartWriter
 from raydock.batch.plan import Plan
-from raydock.batch.report import Counts
+from raydock.batch.report import Counts, Reporter
 from raydock.batch.shards import Shard
 from raydock.batch.storage import PosixStorage, Storage
 from raydock.batch.verify import verify
+from raydock.batch.worker import LOAD, Outcome, Setting, Worker
 from raydock.errors import Terminal
 from raydock.reasons import Reason
 from raydock.wire.job import JobConfig, SaveMode, TablesInput
 from raydock.wire.ledger import CommitRecord, JobName, JobOutput, Success
-from raydock.wire.record import loads
+from raydock.wire.record import dumps, loads
 from tests.kit.object_store import BUCKET, Server, dropping, s3_server
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -224,6 +226,56 @@ def test_a_store_that_cannot_be_used_is_told_in_its_words(
     assert "127.0.0.1" not in str(failed.value)
     with pytest.raises(Terminal, match=told), refusing():
         storage.create("x", b"")
+
+
+def in_this_process(setting: Setting, shards: Sequence[Shard]) -> Iterator[CommitRecord | None]:
+    """What engine.run does, without Ray: a worker gets the pickled setting, and one shard after the other."""
+    worker = Worker(pickle.loads(pickle.dumps(setting)))
+    for shard in (LOAD, *shards):
+        (said,) = worker({"shard": [dumps(shard)]})["outcome"]
+        outcome = loads(Outcome, said)
+        assert outcome.failure is None, outcome.failure
+        yield outcome.record
+
+
+def test_a_whole_job_writes_into_a_store(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "data" / "table"
+    table.mkdir(parents=True)
+    pq.write_table(pa.table({"id": list(range(1000))}), table / "0.parquet", row_group_size=100)
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "stores_model.py").write_text(
+        "import pyarrow as pa\ndef same(batch: pa.Table) -> pa.Table: return batch.rename_columns(['y'])\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path / "code")
+    monkeypatch.setattr(engine, "run", in_this_process)
+    for name, value in server.variables().items():  # as the Secret gives them to the pods
+        monkeypatch.setenv(name, value)
+    uri = f"s3://{BUCKET}/{tmp_path.name}/out/"
+    config = JobConfig(
+        "demo",
+        "score",
+        "3f2a9c01-0000",
+        "stores_model:same",
+        TablesInput(("pvc://data/table/",)),
+        uri,
+        carry=("id",),
+        max_batch_rows=50,
+        max_rows_per_file=300,
+    )
+    published = run(config, 1, str(tmp_path), Counts(config, 1), Reporter(None, print))
+    assert (published.rows, published.files) == (1000, 4)
+    output = ObjectStorage(uri, "", server.variables())
+    assert verify(output) == []
+    assert output.names("")[0] == "_SUCCESS"
+    assert len(output.names("")) == 5
+    success = loads(Success, output.read("_SUCCESS") or b"")
+    ids: list[int] = []
+    for file in success.files:
+        with output.open_read(file.path) as opened:
+            ids += pq.read_table(opened)["y"].to_pylist()
+    assert ids == list(range(1000))
 
 
 class Job:

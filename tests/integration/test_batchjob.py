@@ -96,6 +96,22 @@ async def test_a_deployment_that_is_not_there_is_waited_for(
     await eventually(lambda: kube.get("RayJob", namespace, "job-1"), 5)
 
 
+async def test_a_store_needs_its_secret_and_no_claim(
+    kube: Kube, operator: Running, kuberay: KubeRay, namespace: str
+) -> None:
+    await kuberay.node("node-1")
+    await kube.create(claim(namespace))  # of the input
+    output = {"uri": "s3://bucket/out/"}
+    await kube.apply(batch_job(namespace, output=output, credentialsSecret={"name": "s3-rw"}))
+    waiting = await until(kube, KIND, namespace, "job", "False", "DependencyMissing")
+    assert "Secret s3-rw does not exist" in str(waiting["status"]["conditions"])
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3-rw", "namespace": namespace}}
+    await kube.create(secret)
+    job = await eventually(lambda: kube.get("RayJob", namespace, "job-1"), 30)
+    (container,) = job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "s3-rw"}}]
+
+
 async def test_a_failed_attempt_is_deleted_and_the_next_one_started(
     kube: Kube, operator: Running, kuberay: KubeRay, namespace: str
 ) -> None:

@@ -28,7 +28,7 @@ PATIENT: Final = "3700s"
 """For one part of a large one, or a copy within the store."""
 MAX_RETRIES: Final = 10
 RETRY_S: Final = 180.0
-"""A job has time; below the lease of its owner's next look, nothing depends on the answer."""
+"""A job has time. A beat that takes longer than the lease loses it: that costs work, and no row."""
 MARK: Final = "raydockmark"
 """Metadata of an object that was made exclusively: which call made it. Azure takes no hyphen."""
 PART_BYTES: Final = 16 << 20
@@ -210,14 +210,15 @@ class ObjectStorage(Storage):
         size = self.size(source)
         if size is None:
             raise FileNotFoundError(errno.ENOENT, "no such object", source)
-        with _telling():
-            if size <= COPY_MOST:
+        if size <= COPY_MOST:
+            with _telling():
                 obstore.copy(self._patient, source, target)
-            else:
-                content = obstore.get(self._patient, source).stream(min_chunk_size=PART_BYTES)
-                obstore.put(
-                    self._patient, target, content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE
-                )
+            return
+        through = _Upload(self._patient, target)
+        with _telling():
+            for piece in obstore.get(self._patient, source).stream(min_chunk_size=READ_BYTES):
+                through.write(piece)
+        through.close()
 
 
 class _Download(io.RawIOBase):
@@ -279,6 +280,8 @@ def _telling() -> Iterator[None]:
     """Whatever goes wrong in the context is a StoreFailed; nothing there stays a FileNotFoundError."""
     try:
         yield
+    except StoreFailed:
+        raise
     except FileNotFoundError:
         raise FileNotFoundError(errno.ENOENT, "no such object") from None
     except NotSupportedError:

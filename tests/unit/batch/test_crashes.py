@@ -23,7 +23,7 @@ from raydock.wire.record import dumps, loads
 from tests.unit.batch.memory import VISITED, Disk, Killed, Process, SteppedStorage, Violation
 
 JOB, OTHER, EARLIER = "aaaaaaaa", "bbbbbbbb", "cccccccc"
-EVERY = int(os.getenv("RAYDOCK_CRASH_STRIDE", "23"))
+EVERY = int(os.getenv("RAYDOCK_CRASH_STRIDE", "47"))
 """Every how many-th stopping point of the second process is tried, beside each one of the first; 1 = all."""
 FLAT = os.getenv("RAYDOCK_CRASH_FLAT", "") == "1"
 """Whether the storage is one without folders in all tests, not in a few."""

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from raydock.batch.ledger import Ledger, drafts_dir
+from raydock.batch.part import PartWriter
 from raydock.batch.storage import PosixStorage
 from raydock.errors import Terminal
 from raydock.reasons import Reason
@@ -96,6 +98,15 @@ def test_promote_can_be_repeated_and_never_loses(storage: PosixStorage) -> None:
     assert storage.read("x") == b"rows"
     with pytest.raises(FileNotFoundError):
         storage.promote([("deep/y", "y")])
+
+
+def test_a_part_that_fails_leaves_no_file(storage: PosixStorage) -> None:
+    with PartWriter(lambda: storage.open_new("deep/x")) as part:
+        part.write(pa.table({"a": [1]}))  # and it ends without a close(), as by an error
+    with PartWriter(lambda: storage.open_new("deep/y")) as part:
+        part.write(pa.table({"a": [1]}))
+        part.close()
+    assert storage.names("deep") == ["er", "y"]
 
 
 def test_age_starts_again_with_a_touch(storage: PosixStorage, tmp_path: Path) -> None:
