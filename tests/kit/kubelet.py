@@ -24,6 +24,8 @@ class Kubelet:
         self.logs: dict[str, list[str]] = {}
         """Lines by pod."""
         self.ended = asyncio.Event()
+        self.following = 0
+        """How often a log was asked for that is followed."""
         self.hangs = False
         """It takes questions and answers none."""
 
@@ -63,6 +65,7 @@ class Kubelet:
         await answer.prepare(request)
         said = max(0, len(lines) - int(request.query.get("tailLines", len(lines))))
         follow, stamped = request.query.get("follow") == "true", request.query.get("timestamps") == "true"
+        self.following += follow
         while True:
             for number, line in enumerate(lines[said:], start=said):
                 stamp = f"2026-01-01T00:00:{number:012.9f}Z " if stamped else ""

@@ -1,8 +1,12 @@
-"""What a log shows of a job's way."""
+"""What a log and a terminal show of a job's way."""
+
+import io
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress, TextColumn
 
-from raydock.cli.batch_wait import Lines
+from raydock.cli.batch_wait import Bar, Lines
 from raydock.client.follow import Clock
 from raydock.client.job import job
 from tests.unit.client.fake_session import batch_job
@@ -30,3 +34,18 @@ def test_figures_alone_are_told_once_in_ten_seconds(capsys: pytest.CaptureFixtur
         "Running: 4 %, 4 of 100 rows",
         "Finalizing: 5 %, 5 of 100 rows",
     ]
+
+
+def test_a_terminal_shows_the_newest_state() -> None:
+    out = io.StringIO()
+    told = (TextColumn("{task.description}", markup=False), TextColumn("{task.fields[told]}", markup=False))
+    with Progress(*told, console=Console(file=out, force_terminal=True, width=100)) as progress:
+        bar = Bar(progress)
+        bar.show(job(batch_job("Queued", message="[1] GPU is missing")))
+        progress.refresh()
+        bar.say("no connection [x]")
+        bar.show(job(batch_job("Running", progress={"percent": 4, "rowsDone": 4, "rowsTotal": 100})))
+    shown = out.getvalue()
+    assert "job Queued [1] GPU is missing" in shown
+    assert "no connection [x]" in shown
+    assert "job Running 4 %, 4 of 100 rows" in shown
