@@ -46,6 +46,7 @@ class Reason(StrEnum):
         "Provisioning",
         "No node has the room yet: the pods are made, so that the cluster's autoscaler adds nodes for them.",
     )
+    QUEUED = "Queued", "There is room, but jobs wait in line before this one, and it would delay one of them."
     CHECK_FAILED = (
         "CheckFailed",
         "The capacity agent gave no clear answer, so nothing was started; it is asked again.",

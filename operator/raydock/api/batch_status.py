@@ -98,6 +98,8 @@ class BatchJobStatus(Status):
     """Generation of the spec that this status speaks of; -1 before the first look."""
     state: JobState | None = None
     """Where the job stands. Succeeded, Failed and Cancelled are the end."""
+    queue_position: Annotated[int, Ge(1), Le(INT_MAX)] | None = None
+    """Place in the line of jobs that wait for room, from 1; beyond the tenth up to a minute old."""
     attempts: Annotated[int, Ge(0)] | None = None
     """Attempts that were started."""
     start_time: Time | None = None

@@ -126,6 +126,7 @@ class BatchJob(Resource):
         Column("Failed-rows", ".status.progress.rowsFailed", "integer"),
         Column("Completed", ".status.completionTime", "date"),
         AGE,
+        Column("Position", ".status.queuePosition", "integer", wide=True),
         condition_column("Reason", "reason", wide=True),
         condition_column("Message", "message", wide=True),
     )

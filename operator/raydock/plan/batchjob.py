@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from raydock.api.batch_status import JobState
 from raydock.api.batchjob import BatchJob
-from raydock.capacity.demand import Demand, Owner, shapes_of
+from raydock.api.workload import Server
+from raydock.capacity.demand import Demand, Owner, PodShape, shapes_of
 from raydock.capacity.verdict import Verdict
 from raydock.facts.pod import Pod
 from raydock.facts.raycluster import RayCluster, groups
@@ -16,7 +17,7 @@ from raydock.plan.defaults import Defaults
 from raydock.plan.meta import Manifest
 from raydock.plan.pods import room_of_replica
 from raydock.plan.ray_job import WORKER_GROUP, first_pods, job_name, ray_cluster, ray_job
-from raydock.plan.resolved import Record, Result, gives_up, next_attempt
+from raydock.plan.resolved import Record, Resolved, Result, gives_up, next_attempt
 from raydock.reasons import Reason
 from raydock.wire import failure
 from raydock.wire.progress import Failure, Report
@@ -74,6 +75,10 @@ class Step:
     look_again_s: float | None = None
 
 
+_ANY: Final = Record(Resolved(server=Server(import_path="any:model"), image="any"), 1, 0, None, None)
+"""What is run makes no pod larger or smaller."""
+
+
 def ended(seen: Seen) -> Result | None:
     """The result, when one is on record."""
     return seen.kept.result if seen.kept else None
@@ -85,8 +90,14 @@ def demand(cr: BatchJob, seen: Seen, defaults: Defaults) -> Demand | None:
     if kept is None or _wants_nothing(cr, kept) or seen.current(cr) is not None:
         return None
     each = room_of_replica(cr.spec.resources, defaults)
-    shapes = shapes_of(groups(ray_cluster(cr, kept, defaults)), each)
+    shapes = first_shapes(cr, kept, defaults)
     return Demand(_owner(cr), shapes, "job", replicas=first_pods(cr) + 1, each=each)
+
+
+def first_shapes(cr: BatchJob, kept: Record | None, defaults: Defaults) -> tuple[PodShape, ...]:
+    """The pods with which an attempt starts; the same for each, so that `kept` need not be known."""
+    cluster = ray_cluster(cr, kept or _ANY, defaults)
+    return shapes_of(groups(cluster), room_of_replica(cr.spec.resources, defaults))
 
 
 def wanted_workers(cr: BatchJob, seen: Seen) -> int:

@@ -7,6 +7,7 @@ from raydock.api.base import PAUSED_ANNOTATION
 from raydock.api.batch_status import JobState
 from raydock.api.batchjob import BatchJob
 from raydock.api.deployment import Deployment
+from raydock.capacity.queue import LOOKED_AT
 from raydock.capacity.verdict import Verdict
 from raydock.errors import Unfinished, Waiting
 from raydock.facts.meta import meta
@@ -29,6 +30,10 @@ from raydock.status import batchjob as status
 PROGRESS_EVERY_S: Final = 5
 """At most one status write in this time for figures alone."""
 TICK_S: Final = 5.0
+FAR_TICK_S: Final = 15.0
+"""For jobs far back in line, which come in hundreds."""
+WOKEN: Final = 10
+"""Jobs at the front of the line that look at what room is left when one started."""
 
 
 async def reconcile(key: Key, do: Deps) -> Outcome:
@@ -55,7 +60,7 @@ async def _pass(key: Key, cr: BatchJob, do: Deps) -> Outcome:
     reserved = do.gate.reserved(cr.metadata.uid, seen.pods)
     told = status.batch_job(cr, seen, verdict, step, do.clock(), reserved)
     if _may_wait(cr, told, do):
-        return Outcome(look_again_s=float(PROGRESS_EVERY_S))
+        return Outcome(look_again_s=_look_again(step, seen, verdict, ended=False))
     await write_status(cr, told, do)
     if report is not None and (not (report.output or report.failure) or _on_record(step, seen)):
         do.reports.written(cr.metadata.uid, report)
@@ -63,7 +68,8 @@ async def _pass(key: Key, cr: BatchJob, do: Deps) -> Outcome:
     if ended:
         do.gate.withdraw(key, cr.metadata.uid)
     return Outcome(
-        look_again_s=_look_again(step, seen, ended=ended),
+        look_again_s=_look_again(step, seen, verdict, ended=ended),
+        wake=tuple(do.gate.line.first(WOKEN)) if step.start and do.gate.line else (),
         events=_events(key, verdict if seen.current(cr) is None else None, step, cr),
         counted=_counted(cr, verdict, step),
     )
@@ -78,11 +84,13 @@ def _on_record(step: plan.Step, seen: plan.Seen) -> bool:
     )
 
 
-def _look_again(step: plan.Step, seen: plan.Seen, *, ended: bool) -> float | None:
+def _look_again(step: plan.Step, seen: plan.Seen, verdict: Verdict | None, *, ended: bool) -> float | None:
     if step.record_patch is not None or (step.result is not None and seen.kept is not None):
         return 0.5  # no watch reports the record, and what it says now decides on the next step
     if step.look_again_s is not None:
         return step.look_again_s if ended else min(step.look_again_s, TICK_S)
+    if verdict is not None and verdict.position is not None and verdict.position > LOOKED_AT:
+        return FAR_TICK_S
     return None if ended and not step.delete else TICK_S
 
 
@@ -193,6 +201,8 @@ async def _apply(cr: BatchJob, seen: plan.Seen, step: plan.Step, do: Deps) -> pl
 
 def _may_wait(cr: BatchJob, told: Any, do: Deps) -> bool:
     """Whether only figures moved, and some were written a moment ago."""
+    if do.gate.line is not None and do.gate.line.may_wait(cr.metadata.uid, cr.status, told):
+        return True
     before = cr.status.progress
     if (
         before is None
@@ -206,7 +216,7 @@ def _may_wait(cr: BatchJob, told: Any, do: Deps) -> bool:
 
 def _counted(cr: BatchJob, verdict: Verdict | None, step: plan.Step) -> tuple[Counted, ...]:
     """The gate's answer, and the job's end in the pass that is the first to tell of it."""
-    asked = (gate_verdict("job", verdict),) if verdict is not None else ()
+    asked = (gate_verdict("job", verdict),) if verdict is not None and not verdict.queued else ()
     if step.result is None or (cr.status.state is not None and cr.status.state.ended):
         return asked
     return (*asked, JobEnded(JobState(step.result.state)))
@@ -225,6 +235,9 @@ def _events(key: Key, verdict: Verdict | None, step: plan.Step, cr: BatchJob) ->
     if step.start is not None:
         found.append(Event("Normal", Reason.APPLIED, f"RayJob {meta(step.start).name} started", key))
     denied_before = cr.status.capacity is not None and not cr.status.capacity.allowed
-    if verdict is not None and not verdict.allowed and not denied_before:
+    queued_before = cr.status.queue_position is not None
+    if verdict is not None and verdict.queued and not queued_before:
+        found.append(Event("Normal", Reason.QUEUED, verdict.message, key))
+    elif verdict is not None and not verdict.allowed and not verdict.queued and not denied_before:
         found.append(Event("Warning", Reason.DENIED, verdict.message, key))
     return tuple(found)

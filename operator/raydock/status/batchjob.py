@@ -45,6 +45,7 @@ def batch_job(
     return BatchJobStatus(
         observed_generation=cr.metadata.generation,
         state=state,
+        queue_position=verdict.position if verdict and state is JobState.QUEUED else None,
         attempts=max(_attempts(cr, seen), cr.status.attempts or 0),
         start_time=seen.started,
         completion_time=datetime.fromisoformat(result.completed) if result else None,
@@ -60,10 +61,12 @@ def unfinished(cr: BatchJob, reason: Reason, message: str, now: datetime, *, fin
     """The status of a pass that ended early."""
     before = [c for c in cr.status.conditions if c.type != ConditionType.SUSPENDED or cr.spec.suspend]
     found = stopped(cr.metadata, tuple(before), reason, message, now, final=final)
+    in_line = cr.status.state in {None, JobState.QUEUED}
     return cr.status.model_copy(
         update={
             "observed_generation": cr.metadata.generation,
-            "state": cr.status.state or JobState.PENDING,
+            "state": JobState.PENDING if in_line else cr.status.state,
+            "queue_position": None,
             "conditions": found,
         }
     )
@@ -71,12 +74,24 @@ def unfinished(cr: BatchJob, reason: Reason, message: str, now: datetime, *, fin
 
 def paused(cr: BatchJob, now: datetime) -> BatchJobStatus:
     """The status while the operator keeps its hands off."""
-    return cr.status.model_copy(update={"conditions": with_paused(cr.metadata, cr.status.conditions, now)})
+    found = with_paused(cr.metadata, cr.status.conditions, now)
+    return cr.status.model_copy(update={"conditions": found, "queue_position": None})
 
 
 def only_progress(before: BatchJobStatus, told: BatchJobStatus) -> bool:
     """Whether nothing but figures moved: such a status may wait a little."""
-    return before.model_copy(update={"progress": told.progress, "conditions": told.conditions}) == told and [
+    return _differ_only(before, told, "progress", "conditions")
+
+
+def only_moved(before: BatchJobStatus, told: BatchJobStatus) -> bool:
+    """Whether a job waits as before, only at another place in line or for other figures."""
+    queued = told.state is JobState.QUEUED and before.queue_position is not None
+    return queued and _differ_only(before, told, "queue_position", "capacity", "conditions")
+
+
+def _differ_only(before: BatchJobStatus, told: BatchJobStatus, *fields: str) -> bool:
+    """In these fields, and conditions only in their wording."""
+    return before.model_copy(update={name: getattr(told, name) for name in fields}) == told and [
         (c.type, c.status, c.reason) for c in before.conditions
     ] == [(c.type, c.status, c.reason) for c in told.conditions]
 
