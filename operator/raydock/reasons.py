@@ -163,6 +163,10 @@ class Reason(StrEnum):
     BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded", "The job failed more often than backoffLimit allows."
     DEADLINE_EXCEEDED = "DeadlineExceeded", "The job ran longer than activeDeadlineSeconds."
     CANCELLED = "Cancelled", "spec.cancel is true: stopped, committed shards stay staged, no _SUCCESS."
+    RECORD_LOST = (
+        "RecordLost",
+        "The ConfigMap in which a started job keeps what it runs was deleted; nobody can tell it any more.",
+    )
     JOB_FAILED = "JobFailed", "The Ray job failed; the message is Ray's."
 
     # Events only

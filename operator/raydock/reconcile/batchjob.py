@@ -1,5 +1,7 @@
 """One pass over a BatchJob: settle, gate, start or go on, end, status."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -12,9 +14,9 @@ from raydock.capacity.verdict import Verdict
 from raydock.errors import Unfinished, Waiting
 from raydock.facts.meta import meta
 from raydock.facts.raycluster import ray_cluster
-from raydock.facts.rayjob import ray_job
+from raydock.facts.rayjob import RayJob, ray_job
 from raydock.plan import batchjob as plan
-from raydock.plan import code, resolved
+from raydock.plan import code, lost_record, resolved
 from raydock.plan.meta import JOB_UID_LABEL
 from raydock.plan.ray_job import claims, labels
 from raydock.reasons import Reason
@@ -41,6 +43,7 @@ async def reconcile(key: Key, do: Deps) -> Outcome:
     obj = do.store.get(key.kind, key.namespace, key.name)
     if obj is None or obj["metadata"].get("deletionTimestamp"):
         do.gate.gone(key)
+        do.reports.forget_named(key.namespace, key.name)
         return Outcome()  # children go with their owner reference
     cr = BatchJob.parse(obj)
     if cr.metadata.annotations.get(PAUSED_ANNOTATION) == "true":
@@ -67,6 +70,7 @@ async def _pass(key: Key, cr: BatchJob, do: Deps) -> Outcome:
     ended = told.state is not None and told.state.ended
     if ended:
         do.gate.withdraw(key, cr.metadata.uid)
+        do.reports.forget(cr.metadata.uid)  # its last word stands in the status and the record
     return Outcome(
         look_again_s=_look_again(step, seen, verdict, ended=ended),
         wake=tuple(do.gate.line.first(WOKEN)) if step.start and do.gate.line else (),
@@ -96,35 +100,53 @@ def _look_again(step: plan.Step, seen: plan.Seen, verdict: Verdict | None, *, en
 
 async def _gather(cr: BatchJob, do: Deps) -> plan.Seen:
     jobs = tuple((ray_job(obj), obj) for obj in do.store.owned_by("RayJob", cr.metadata.uid))
-    kept = await _record(cr, do)
-    seen = plan.Seen(kept=kept, jobs=jobs, report=do.reports.get(cr.metadata.uid))
-    current = seen.current(cr)
-    cluster = do.store.get("RayCluster", cr.metadata.namespace, current.cluster) if current else None
-    return plan.Seen(
+    kept, lost = await _record(cr, tuple(job for job, _ in jobs), do)
+    seen = plan.Seen(
         kept=kept,
         jobs=jobs,
-        cluster=ray_cluster(cluster) if cluster else None,
-        cluster_object=cluster,
         pods=tuple(do.store.labelled("Pod", cr.metadata.namespace, JOB_UID_LABEL, cr.metadata.uid)),
-        report=seen.report,
+        report=do.reports.get(cr.metadata.uid),
+        told=resolved.told(cr) if kept is None else None,
+        lost=lost,
     )
+    current = seen.current(cr)
+    cluster = do.store.get("RayCluster", cr.metadata.namespace, current.cluster) if current else None
+    return replace(seen, cluster=ray_cluster(cluster) if cluster else None, cluster_object=cluster)
 
 
-async def _record(cr: BatchJob, do: Deps) -> resolved.Record | None:
-    """The job's memory; made in the first pass, from what the spec names at that time."""
+async def _record(cr: BatchJob, jobs: Sequence[RayJob], do: Deps) -> tuple[resolved.Record | None, bool]:
+    """The job's memory, and whether it is lost. Made in the first pass, from what the spec names then.
+
+    One that was deleted since is made again where that is known to be the same; never after the end.
+    """
     name = resolved.record_name(cr.metadata.name)
     live = await child("ConfigMap", cr.metadata, name, do)
     if live is not None:
-        return resolved.record(live)
-    if cr.spec.cancel or cr.spec.suspend:
-        return None
+        return resolved.record(live), False
+    made = lost_record.attempts_made(cr, jobs)
+    if cr.spec.cancel or cr.spec.suspend or resolved.told(cr):
+        return None, bool(made)
+    marks = None
+    try:
+        settled = await _settled(cr, do)
+    except Waiting:
+        if not made:
+            raise
+        settled = None  # what it ran may be gone by now
+    if made:
+        marks = lost_record.marks(cr, jobs, settled)
+    if settled is None or (made and marks is None):
+        return None, bool(made)
+    manifest = resolved.record_manifest(cr, settled, do.defaults, marks)
+    return resolved.record(await do.kube.apply(manifest)), False
+
+
+async def _settled(cr: BatchJob, do: Deps) -> resolved.Resolved | None:
+    """What the spec names now."""
     source = _source(cr, do)
     spec = source.spec if source else cr.spec
     content = await _code(cr, spec.code.config_map.name, do) if spec.code else None
-    settled = resolved.resolve(cr, source, content, do.defaults)
-    if settled is None:
-        return None
-    return resolved.record(await do.kube.apply(resolved.record_manifest(cr, settled, do.defaults)))
+    return resolved.resolve(cr, source, content, do.defaults)
 
 
 def _source(cr: BatchJob, do: Deps) -> Deployment | None:
@@ -181,15 +203,17 @@ async def _apply(cr: BatchJob, seen: plan.Seen, step: plan.Step, do: Deps) -> pl
     patch: Any = resolved.ended(step.result, seen.started) if step.result else step.record_patch
     if patch and seen.kept is not None:
         kept = resolved.record(await do.kube.patch("ConfigMap", namespace, record_name, patch))
-        seen = plan.Seen(kept, seen.jobs, seen.cluster, seen.cluster_object, seen.pods, seen.report)
+        seen = replace(seen, kept=kept)
     await remove(step.delete, do)
+    for name in step.ttl:
+        ttl = {"spec": {"ttlSecondsAfterFinished": cr.spec.ttl_seconds_after_finished}}
+        do.store.put("RayJob", await do.kube.patch("RayJob", namespace, name, ttl))
     if step.start is not None:
         await child("RayJob", cr.metadata, step.start["metadata"]["name"], do)
         reply = await make(step.start, None, do)
         if reply is not None:
             do.gate.applied(cr.metadata.uid, reply)
-            jobs = (*seen.jobs, (ray_job(reply), reply))
-            seen = plan.Seen(seen.kept, jobs, seen.cluster, seen.cluster_object, seen.pods, seen.report)
+            seen = replace(seen, jobs=(*seen.jobs, (ray_job(reply), reply)))
     if step.grow is not None and seen.cluster is not None:
         version = {
             "metadata": {"resourceVersion": (seen.cluster_object or {})["metadata"]["resourceVersion"]}

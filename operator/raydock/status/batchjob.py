@@ -47,7 +47,7 @@ def batch_job(
         state=state,
         queue_position=verdict.position if verdict and state is JobState.QUEUED else None,
         attempts=max(_attempts(cr, seen), cr.status.attempts or 0),
-        start_time=seen.started,
+        start_time=seen.started or (cr.status.start_time if seen.kept is None else None),
         completion_time=datetime.fromisoformat(result.completed) if result else None,
         progress=_progress(cr, seen.report, result, now),
         output=_output(result.output) if result and result.output else None,
