@@ -8,7 +8,7 @@ from raydock.kube.client import Kube
 from tests.integration.test_batchjob import KIND, OUTPUT, gone, started, state, tell
 from tests.kit.eventually import eventually
 from tests.kit.kuberay import KubeRay
-from tests.kit.manifests import deployment
+from tests.kit.manifests import batch_job, claim, condition, deployment, endpoint, until
 from tests.kit.running import Running
 
 pytestmark = pytest.mark.integration
@@ -101,7 +101,8 @@ async def test_a_running_job_ends_when_nobody_knows_any_more_what_it_runs(
     assert (ready["reason"], ended["status"]["attempts"]) == ("RecordLost", 1)
     await gone(kube, namespace)
     await operator.settled()
-    assert (await kube.get(KIND, namespace, "job"))["status"] == ended["status"]
+    after = (await kube.get(KIND, namespace, "job"))["status"]
+    assert {**ended["status"], "rayJob": None} == {**after, "rayJob": None}
 
 
 async def test_what_a_deleted_job_reported_is_forgotten(
@@ -113,3 +114,45 @@ async def test_what_a_deleted_job_reported_is_forgotten(
     assert reports.get(uid) is not None
     await kube.delete(await kube.get(KIND, namespace, "job"))
     await eventually(lambda: reports.get(uid) is None)
+
+
+def image(job: dict[str, Any]) -> str:
+    found: str = job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]["image"]
+    return found
+
+
+async def test_an_endpoint_names_the_deployment_once(
+    kube: Kube, operator: Running, kuberay: KubeRay, namespace: str
+) -> None:
+    await kuberay.node("node-1")
+    await kube.create(claim(namespace))
+    await kube.apply(batch_job(namespace, endpoint="flower"))
+    told = await until(kube, KIND, namespace, "job", "False", "DependencyMissing")
+    assert "InferenceEndpoint flower does not exist" in said(told)
+    await kube.apply(endpoint(namespace, {"other": 0}, "flower"))
+
+    async def says(words: str) -> None:
+        async def asked() -> bool:
+            return words in said(await kube.get(KIND, namespace, "job"))
+
+        await eventually(asked, 5)
+
+    await says("write its spec.batchDeployment")
+    await kube.patch("InferenceEndpoint", namespace, "flower", {"spec": {"batchDeployment": "iris"}})
+    await says("Deployment iris, the batchDeployment of InferenceEndpoint flower, does not exist")
+    await kube.apply(deployment(namespace, image="here/mine:1"))
+    first = await eventually(lambda: kube.get("RayJob", namespace, "job-1"), 5)
+    await kube.apply(deployment(namespace, "rose", image="here/rose:1"))
+    await kube.patch("InferenceEndpoint", namespace, "flower", {"spec": {"batchDeployment": "rose"}})
+    await kuberay.job("job-1", "Failed", "FAILED", "lost")
+    second = await eventually(lambda: kube.get("RayJob", namespace, "job-2"))
+    assert (image(first), image(second)) == ("here/mine:1", "here/mine:1")
+    cr = await kube.get(KIND, namespace, "job")
+    assert cr["status"]["deployment"] == "iris"
+
+
+def said(cr: dict[str, Any]) -> str:
+    """What Ready says."""
+    assert condition(cr)[0] == "False"
+    message: str = next(c["message"] for c in cr["status"]["conditions"] if c["type"] == "Ready")
+    return message

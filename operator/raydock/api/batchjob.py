@@ -10,6 +10,7 @@ from raydock.api.base import (
     API_VERSION,
     Column,
     DeploymentName,
+    EndpointName,
     Names,
     Resource,
     Spec,
@@ -24,7 +25,7 @@ from raydock.api.workload import Pods, Program, Server
 MUTABLE: Final = frozenset({"suspend", "workers", "ttlSecondsAfterFinished", "cancel"})
 """Fields that may change after creation; of `workers` only `max`."""
 FROM_DEPLOYMENT: Final = tuple(Program.model_fields[name].alias or name for name in Program.model_fields)
-"""Fields that `deployment` stands for, beside `server`."""
+"""Fields that `deployment` and `endpoint` stand for, beside `server`."""
 
 
 class Workers(Spec):
@@ -64,8 +65,11 @@ class BatchJobSpec(Pods, Program):
     deployment: DeploymentName | None = None
     """Deployment of the same namespace, in place of `server`. Its model, server, code, image,
     imagePullSecrets, env and envFrom are taken as they are when the job starts."""
+    endpoint: EndpointName | None = None
+    """InferenceEndpoint of the same namespace, in place of `deployment`: its `batchDeployment`, as it is when
+    the job starts."""
     server: Server | None = None
-    """What predicts. In place of `deployment`."""
+    """What predicts. In place of `deployment` and `endpoint`."""
     input: Input
     """What is read."""
     output: Output
@@ -84,13 +88,22 @@ class BatchJobSpec(Pods, Program):
     """Stop now, keep what is committed and end as Cancelled. It cannot be taken back. Default false."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        Rule("has(self.deployment) || has(self.server)", "write deployment, or server with the code to run"),
+        Rule(
+            "has(self.deployment) || has(self.endpoint) || has(self.server)",
+            "write deployment, endpoint, or server with the code to run",
+        ),
+        Rule(
+            "!has(self.deployment) || !has(self.endpoint)",
+            "endpoint names the Deployment: take out endpoint, or take out deployment",
+            ".endpoint",
+        ),
         *(
             Rule(
-                f"!has(self.deployment) || !has(self.{field})",
-                f"{field} comes from the Deployment: take it out, or take out deployment and write server",
+                f"!has(self.{source}) || !has(self.{field})",
+                f"{field} comes from the {whose}: take it out, or take out {source} and write server",
                 f".{field}",
             )
+            for source, whose in (("deployment", "Deployment"), ("endpoint", "endpoint's Deployment"))
             for field in ("server", *FROM_DEPLOYMENT)
         ),
         Rule(

@@ -39,6 +39,8 @@ class Resolved(Program):
     """What predicts."""
     code_hash: str | None = None
     """Fingerprint of the code's copy."""
+    deployment: str | None = None
+    """Name of the Deployment that it was taken from."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def resolve(
         env_from=spec.env_from,
         server=spec.server,
         code_hash=code_hash,
+        deployment=source.metadata.name if source is not None else None,
     )
 
 

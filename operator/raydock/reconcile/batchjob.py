@@ -9,6 +9,7 @@ from raydock.api.base import PAUSED_ANNOTATION
 from raydock.api.batch_status import JobState
 from raydock.api.batchjob import BatchJob
 from raydock.api.deployment import Deployment
+from raydock.api.endpoint import InferenceEndpoint
 from raydock.capacity.queue import LOOKED_AT
 from raydock.capacity.verdict import Verdict
 from raydock.errors import Unfinished, Waiting
@@ -150,17 +151,40 @@ async def _settled(cr: BatchJob, do: Deps) -> resolved.Resolved | None:
 
 
 def _source(cr: BatchJob, do: Deps) -> Deployment | None:
-    if cr.spec.deployment is None:
+    name = cr.spec.deployment if cr.spec.endpoint is None else _of_endpoint(cr, cr.spec.endpoint, do)
+    if name is None:
         return None
-    obj = do.store.get("Deployment", cr.metadata.namespace, cr.spec.deployment)
+    obj = do.store.get("Deployment", cr.metadata.namespace, name)
     if obj is None:
-        raise Waiting(
-            Reason.DEPENDENCY_MISSING,
-            f"Deployment {cr.spec.deployment} does not exist in namespace {cr.metadata.namespace}: "
-            "create it, or make a new BatchJob that names another; goes on by itself",
-            look_again_s=needs.LOOK_AGAIN_S,
+        named = f"Deployment {name}"
+        if cr.spec.endpoint is not None:
+            named += f", the batchDeployment of InferenceEndpoint {cr.spec.endpoint},"
+        raise _missing(
+            f"{named} does not exist in namespace {cr.metadata.namespace}: "
+            "create it, or make a new BatchJob that names another; goes on by itself"
         )
     return Deployment.parse(obj)
+
+
+def _of_endpoint(cr: BatchJob, name: str, do: Deps) -> str:
+    """The Deployment that an endpoint names for batch jobs."""
+    obj = do.store.get("InferenceEndpoint", cr.metadata.namespace, name)
+    if obj is None:
+        raise _missing(
+            f"InferenceEndpoint {name} does not exist in namespace {cr.metadata.namespace}: "
+            "create it, or make a new BatchJob that names another; goes on by itself"
+        )
+    deployment = InferenceEndpoint.parse(obj).spec.batch_deployment
+    if deployment is None:
+        raise _missing(
+            f"InferenceEndpoint {name} names no Deployment for batch jobs: write its spec.batchDeployment; "
+            "goes on by itself"
+        )
+    return deployment
+
+
+def _missing(message: str) -> Waiting:
+    return Waiting(Reason.DEPENDENCY_MISSING, message, look_again_s=needs.LOOK_AGAIN_S)
 
 
 async def _code(cr: BatchJob, name: str, do: Deps) -> str:

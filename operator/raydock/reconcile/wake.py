@@ -150,9 +150,17 @@ def _neighbours(kind: str, new: Any, old: Any, store: Store) -> set[Key]:
             return set(routed_to(obj, store))
         case "InferenceEndpoint" if _said(new) == _said(old):
             return set()
+        case "InferenceEndpoint":
+            jobs = (job for job in store.in_namespace("BatchJob", namespace))
+            asking = {
+                _key("BatchJob", job)
+                for job in jobs
+                if job["spec"].get("endpoint") == obj["metadata"]["name"]
+            }
+            return {*_all("Deployment", namespace, store), *asking}
         case "HTTPRoute" if _marks(new) == _marks(old):
             return set()
-        case "InferenceEndpoint" | "HTTPRoute":
+        case "HTTPRoute":
             return set(_all("Deployment", namespace, store))
         case _:
             return set()
@@ -183,7 +191,11 @@ def routed_to(deployment: Any, store: Store) -> Iterable[Key]:
 
 def _names(key: Key, deployment: Any, store: Store) -> bool:
     job = store.get(key.kind, key.namespace, key.name)
-    return job is not None and job["spec"].get("deployment") == deployment["metadata"]["name"]
+    if job is None:
+        return False
+    endpoint = store.get("InferenceEndpoint", key.namespace, job["spec"].get("endpoint", ""))
+    named = endpoint["spec"].get("batchDeployment") if endpoint else job["spec"].get("deployment")
+    return bool(named == deployment["metadata"]["name"])
 
 
 def _all(kind: str, namespace: str | None, store: Store) -> Iterable[Key]:

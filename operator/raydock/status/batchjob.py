@@ -46,6 +46,10 @@ def batch_job(
         observed_generation=cr.metadata.generation,
         state=state,
         queue_position=verdict.position if verdict and state is JobState.QUEUED else None,
+        # Records of an older raydock do not say it.
+        deployment=(seen.kept.resolved.deployment or cr.spec.deployment)
+        if seen.kept
+        else cr.status.deployment,
         attempts=max(_attempts(cr, seen), cr.status.attempts or 0),
         start_time=seen.started or (cr.status.start_time if seen.kept is None else None),
         completion_time=datetime.fromisoformat(result.completed) if result else None,
