@@ -46,6 +46,7 @@ class Reason(StrEnum):
         "Provisioning",
         "No node has the room yet: the pods are made, so that the cluster's autoscaler adds nodes for them.",
     )
+    QUEUED = "Queued", "There is room, but jobs wait in line before this one, and it would delay one of them."
     CHECK_FAILED = (
         "CheckFailed",
         "The capacity agent gave no clear answer, so nothing was started; it is asked again.",
@@ -166,6 +167,10 @@ class Reason(StrEnum):
     BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded", "The job failed more often than backoffLimit allows."
     DEADLINE_EXCEEDED = "DeadlineExceeded", "The job ran longer than activeDeadlineSeconds."
     CANCELLED = "Cancelled", "spec.cancel is true: stopped, committed shards stay staged, no _SUCCESS."
+    RECORD_LOST = (
+        "RecordLost",
+        "The ConfigMap in which a started job keeps what it runs was deleted; nobody can tell it any more.",
+    )
     JOB_FAILED = "JobFailed", "The Ray job failed; the message is Ray's."
 
     # Events only

@@ -27,12 +27,12 @@ def endpoint(namespace: str, shares: Mapping[str, int], name: str = "iris", **sp
 
 
 def batch_job(namespace: str, name: str = "job", **spec: Any) -> dict[str, Any]:
-    """A BatchJob over the claim `data`; its server is `iris:model` unless `deployment` is given."""
+    """A BatchJob over the claim `data`; its server is `iris:model` unless the spec names a Deployment."""
     usual: dict[str, Any] = {
         "input": {"tables": {"uris": ["pvc://data/in"]}},
         "output": {"uri": "pvc://data/out"},
     }
-    if "deployment" not in spec:
+    if not spec.keys() & {"deployment", "endpoint"}:
         usual["server"] = {"importPath": "iris:model"}
     metadata = {"name": name, "namespace": namespace}
     return HOME | {"kind": "BatchJob", "metadata": metadata, "spec": usual | spec}

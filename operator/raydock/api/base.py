@@ -111,6 +111,14 @@ DeploymentName = Annotated[
     MaxLen(NAME_MAX),
     Matches(DNS_1035, "write the name of a Deployment: lower case letters, digits and '-', first a letter"),
 ]
+EndpointName = Annotated[
+    str,
+    MinLen(1),
+    MaxLen(NAME_MAX),
+    Matches(
+        DNS_1035, "write the name of an InferenceEndpoint: lower case letters, digits, '-', first a letter"
+    ),
+]
 ObjectName = Annotated[
     str,
     MinLen(1),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Le, MaxLen
 
-from raydock.api.base import INT_MAX, Status, Text, Time
+from raydock.api.base import INT_MAX, DeploymentName, Status, Text, Time
 from raydock.api.capacity import Capacity
 from raydock.api.conditions import Conditions
 
@@ -98,6 +98,10 @@ class BatchJobStatus(Status):
     """Generation of the spec that this status speaks of; -1 before the first look."""
     state: JobState | None = None
     """Where the job stands. Succeeded, Failed and Cancelled are the end."""
+    queue_position: Annotated[int, Ge(1), Le(INT_MAX)] | None = None
+    """Place in the line of jobs that wait for room, from 1; beyond the tenth up to a minute old."""
+    deployment: DeploymentName | None = None
+    """Deployment whose program the job runs: the one that `spec.deployment` or the endpoint named."""
     attempts: Annotated[int, Ge(0)] | None = None
     """Attempts that were started."""
     start_time: Time | None = None

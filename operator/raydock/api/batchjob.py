@@ -11,6 +11,7 @@ from raydock.api.base import (
     INT_MAX,
     Column,
     DeploymentName,
+    EndpointName,
     Names,
     Resource,
     Spec,
@@ -26,7 +27,7 @@ from raydock.api.workload import Pods, Program, Server
 MUTABLE: Final = frozenset({"suspend", "workers", "ttlSecondsAfterFinished", "cancel"})
 """Fields that may change after creation; of `workers` only `max`."""
 FROM_DEPLOYMENT: Final = tuple(Program.model_fields[name].alias or name for name in Program.model_fields)
-"""Fields that `deployment` stands for, beside `server`."""
+"""Fields that `deployment` and `endpoint` stand for, beside `server`."""
 
 
 class Workers(Spec):
@@ -79,8 +80,11 @@ class BatchJobSpec(Pods, Program):
     deployment: DeploymentName | None = None
     """Deployment of the same namespace, in place of `server`. Its model, server, code, image,
     imagePullSecrets, env and envFrom are taken as they are when the job starts."""
+    endpoint: EndpointName | None = None
+    """InferenceEndpoint of the same namespace, in place of `deployment`: its `batchDeployment`, as it is when
+    the job starts."""
     server: Server | None = None
-    """What predicts. In place of `deployment`."""
+    """What predicts. In place of `deployment` and `endpoint`."""
     input: Input
     """What is read."""
     columns: Annotated[dict[str, ColumnHandling], MaxLen(64)] = {}
@@ -107,13 +111,22 @@ class BatchJobSpec(Pods, Program):
     """Stop now, keep what is committed and end as Cancelled. It cannot be taken back. Default false."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        Rule("has(self.deployment) || has(self.server)", "write deployment, or server with the code to run"),
+        Rule(
+            "has(self.deployment) || has(self.endpoint) || has(self.server)",
+            "write deployment, endpoint, or server with the code to run",
+        ),
+        Rule(
+            "!has(self.deployment) || !has(self.endpoint)",
+            "endpoint names the Deployment: take out endpoint, or take out deployment",
+            ".endpoint",
+        ),
         *(
             Rule(
-                f"!has(self.deployment) || !has(self.{field})",
-                f"{field} comes from the Deployment: take it out, or take out deployment and write server",
+                f"!has(self.{source}) || !has(self.{field})",
+                f"{field} comes from the {whose}: take it out, or take out {source} and write server",
                 f".{field}",
             )
+            for source, whose in (("deployment", "Deployment"), ("endpoint", "endpoint's Deployment"))
             for field in ("server", *FROM_DEPLOYMENT)
         ),
         Rule(
@@ -154,6 +167,7 @@ class BatchJob(Resource):
         Column("Failed-rows", ".status.progress.rowsFailed", "integer"),
         Column("Completed", ".status.completionTime", "date"),
         AGE,
+        Column("Position", ".status.queuePosition", "integer", wide=True),
         condition_column("Reason", "reason", wide=True),
         condition_column("Message", "message", wide=True),
     )

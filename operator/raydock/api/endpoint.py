@@ -204,6 +204,9 @@ class InferenceEndpointSpec(Spec):
     none."""
     async_inference: AsyncInference | None = None
     """Take SageMaker's asynchronous requests. Default: none are taken."""
+    batch_deployment: DeploymentName | None = None
+    """Deployment of the same namespace that a BatchJob which names this endpoint runs; it needs no traffic.
+    Default: BatchJobs cannot name the endpoint."""
     suspend: bool = False
     """Answer as with all traffic 0; the URL and the keys stay. Default false."""
 

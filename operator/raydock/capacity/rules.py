@@ -55,6 +55,12 @@ class Rules:
                 return Refusal(Code.QUOTA_EXCEEDED, why)
         return None
 
+    def priority(self, shapes: Iterable[PodShape]) -> int:
+        """Of such pods: the value of the PriorityClass that they name, or of the default one; else 0."""
+        named = next((shape.template.priority_class for shape in shapes if shape.template), "")
+        found = (self.classes or {}).get(named or self._default_class())
+        return found.value if found else 0
+
     def _unknown_class(self, shapes: Iterable[PodShape]) -> str:
         if self.classes is None:
             return ""

@@ -34,7 +34,7 @@ class Verdict:
     provider: str
     """`cluster`, `agent` or `none`."""
     reasons: tuple[str, ...] = ()
-    """Values of Code, or an agent's own; empty when allowed."""
+    """Values of Code, or an agent's own; empty when allowed, or when it is not the job's turn."""
     message: str = ""
     """One sentence for the user."""
     feasible_replicas: int = 0
@@ -48,12 +48,18 @@ class Verdict:
     """Not allowed beside pods that were admitted before and still start: where they go may change it."""
     failed: bool = False
     """Not allowed since nobody could tell: the check itself failed."""
+    queued: bool = False
+    """Not allowed since jobs wait in line before this one, and it would delay one of them."""
+    position: int | None = None
+    """Where in line a job that is not allowed waits, from 1; None where it waits for no turn."""
 
     @property
     def reason(self) -> Reason:
         """Reason of the condition CapacityAvailable."""
         if self.failed:
             return Reason.CHECK_FAILED
+        if self.queued:
+            return Reason.QUEUED
         if not self.allowed:
             return Reason.INSUFFICIENT
         if self.provisioning:

@@ -15,6 +15,8 @@ GROUP_LABEL: Final = "ray.io/group"
 """Name of the worker group; `headgroup` on a head pod (KubeRay utils/constant.go)."""
 NODE_TYPE_LABEL: Final = "ray.io/node-type"
 """`head` or `worker`."""
+BATCH_JOB_LABEL: Final = "raydock.io/batchjob-uid"
+"""Uid of the BatchJob that a pod works for."""
 
 _KEPT_LABELS: Final = ("raydock.io/", "ray.io/", "app.kubernetes.io/")
 _STARTING: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
@@ -82,6 +84,11 @@ class Pod:
     def ray_cluster(self) -> str:
         """Name of its RayCluster, empty for other pods."""
         return self.labels.get(CLUSTER_LABEL, "")
+
+    @property
+    def batch_job(self) -> str:
+        """Uid of its BatchJob, empty for other pods."""
+        return self.labels.get(BATCH_JOB_LABEL, "")
 
     @property
     def is_head(self) -> bool:

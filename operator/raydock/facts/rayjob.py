@@ -23,6 +23,8 @@ class RayJob:
     """Of cluster_config; the head first."""
     suspended: bool
     """spec.suspend."""
+    ttl_s: int
+    """spec.ttlSecondsAfterFinished."""
     job_id: str
     """Ray's submission id; empty until KubeRay chose one."""
     cluster: str
@@ -55,6 +57,7 @@ def ray_job(obj: Any) -> RayJob:
         cluster_config=config,
         groups=groups(config),
         suspended=spec.get("suspend") is True,
+        ttl_s=lenient.number(spec.get("ttlSecondsAfterFinished")),
         job_id=lenient.text(status.get("jobId")),
         cluster=lenient.text(status.get("rayClusterName")),
         job_status=lenient.word(status.get("jobStatus")),

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from raydock.api.batch_status import JobState
 from raydock.api.batchjob import BatchJob
-from raydock.capacity.demand import Demand, Owner, shapes_of
+from raydock.api.workload import Server
+from raydock.capacity.demand import Demand, Owner, PodShape, shapes_of
 from raydock.capacity.verdict import Verdict
 from raydock.facts.pod import Pod
 from raydock.facts.raycluster import RayCluster, groups
@@ -16,13 +17,19 @@ from raydock.plan.defaults import Defaults
 from raydock.plan.meta import Manifest
 from raydock.plan.pods import room_of_replica
 from raydock.plan.ray_job import WORKER_GROUP, first_pods, job_name, ray_cluster, ray_job
-from raydock.plan.resolved import Record, Result, gives_up, next_attempt
+from raydock.plan.resolved import Record, Resolved, Result, gives_up, next_attempt, record_name
 from raydock.reasons import Reason
 from raydock.wire import failure
 from raydock.wire.ledger import ERRORS_DIR
 from raydock.wire.progress import Failure, Output, Report
 
 CANCELLED = "spec.cancel is true: stopped; what was committed stays staged, nothing was published"
+
+
+LOST = (
+    "ConfigMap {} was deleted after the job had started, and what the spec names now may not be what ran: "
+    "committed shards stay staged; make a new BatchJob"
+)
 
 
 NEVER_RUNS = frozenset({"Failed", "ValidationFailed"})
@@ -40,12 +47,14 @@ class Seen:
     cluster_object: Mapping[str, Any] | None = None
     pods: tuple[Pod, ...] = ()
     report: Report | None = None
+    told: Result | None = None
+    """Without a record: how the job ended, as its status says."""
+    lost: bool = False
+    """The record was deleted after the job had started, and could not be written anew."""
 
     def current(self, cr: BatchJob) -> RayJob | None:
         """The RayJob of the current attempt."""
-        if self.kept is None:
-            return None
-        name = job_name(cr, self.kept.attempt)
+        name = job_name(cr, self.kept.attempt if self.kept else cr.status.attempts or 0)
         return next((job for job, _ in self.jobs if job.meta.name == name), None)
 
     @property
@@ -69,15 +78,21 @@ class Step:
     record_patch: Manifest | None = None
     """The attempt failed and another one is allowed."""
     delete: tuple[Mapping[str, Any], ...] = ()
+    ttl: tuple[str, ...] = ()
+    """Names of RayJobs whose ttlSecondsAfterFinished is not the spec's."""
     start: Manifest | None = None
     grow: Manifest | None = None
     """Merge patch of the RayCluster: more worker pods."""
     look_again_s: float | None = None
 
 
+_ANY: Final = Record(Resolved(server=Server(import_path="any:model"), image="any"), 1, 0, None, None)
+"""What is run makes no pod larger or smaller."""
+
+
 def ended(seen: Seen) -> Result | None:
-    """The result, when one is on record."""
-    return seen.kept.result if seen.kept else None
+    """The result, when one is on record, or told where the record is gone."""
+    return seen.kept.result if seen.kept else seen.told
 
 
 def demand(cr: BatchJob, seen: Seen, defaults: Defaults) -> Demand | None:
@@ -86,8 +101,14 @@ def demand(cr: BatchJob, seen: Seen, defaults: Defaults) -> Demand | None:
     if kept is None or _wants_nothing(cr, kept) or seen.current(cr) is not None:
         return None
     each = room_of_replica(cr.spec.resources, defaults)
-    shapes = shapes_of(groups(ray_cluster(cr, kept, defaults)), each)
+    shapes = first_shapes(cr, kept, defaults)
     return Demand(_owner(cr), shapes, "job", replicas=first_pods(cr) + 1, each=each)
+
+
+def first_shapes(cr: BatchJob, kept: Record | None, defaults: Defaults) -> tuple[PodShape, ...]:
+    """The pods with which an attempt starts; the same for each, so that `kept` need not be known."""
+    cluster = ray_cluster(cr, kept or _ANY, defaults)
+    return shapes_of(groups(cluster), room_of_replica(cr.spec.resources, defaults))
 
 
 def wanted_workers(cr: BatchJob, seen: Seen) -> int:
@@ -126,19 +147,20 @@ def next_step(
     `verdict`: the gate's answer to `demand`; None when nothing was asked. `granted`: further worker pods.
     """
     kept = seen.kept
-    if kept is None:
-        # Never started, so nothing was recorded: what the status says of the end is all there is.
-        return Step(result=_cancelled(cr.status.completion_time or now) if cr.spec.cancel else None)
-    if kept.result:
-        return _after_the_end(cr, seen, kept.result, now)
-    over = _ending(cr, kept, seen, now)
+    over = ended(seen)
     if over is not None:
-        return over
+        return _after_the_end(cr, seen, over, now)
+    if kept is None:
+        return _without_record(cr, seen, now)
+    ending = _ending(cr, kept, seen, now)
+    if ending is not None:
+        return ending
     if cr.spec.suspend:
         return Step(delete=_present(seen))
     if seen.current(cr) is not None:
         return Step(
             delete=_former(cr, seen),
+            ttl=_other_ttl(cr, seen),
             grow=_grow(cr, seen, granted),
             look_again_s=_until_deadline(cr, seen, now),
         )
@@ -146,6 +168,21 @@ def next_step(
         return Step(delete=_present(seen), look_again_s=2)  # they hold the room until they are gone
     allowed = verdict is None or verdict.allowed
     return Step(start=ray_job(cr, kept, defaults) if allowed else None)
+
+
+def _without_record(cr: BatchJob, seen: Seen, now: datetime) -> Step:
+    """Nothing was recorded, mostly as nothing was started; or the record is lost."""
+    published, current = seen.report.output if seen.report else None, seen.current(cr)
+    if published or (current and current.job_status == "SUCCEEDED"):
+        return Step(result=_succeeded(published, now))
+    if cr.spec.cancel:
+        return Step(result=_cancelled(cr.status.completion_time or now), delete=_present(seen))
+    if cr.spec.suspend:
+        return Step(delete=_present(seen))
+    if seen.lost:
+        lost = _result(JobState.FAILED, Reason.RECORD_LOST, LOST.format(record_name(cr.metadata.name)), now)
+        return Step(result=lost, delete=_present(seen))
+    return Step()
 
 
 def _ending(cr: BatchJob, kept: Record, seen: Seen, now: datetime) -> Step | None:
@@ -216,7 +253,13 @@ def _after_the_end(cr: BatchJob, seen: Seen, result: Result, now: datetime) -> S
     wait = cr.spec.ttl_seconds_after_finished - since
     if result.state == JobState.CANCELLED or wait <= 0:
         return Step(delete=left)
-    return Step(look_again_s=wait)
+    return Step(ttl=_other_ttl(cr, seen), look_again_s=wait)
+
+
+def _other_ttl(cr: BatchJob, seen: Seen) -> tuple[str, ...]:
+    """KubeRay counts it, too: it ends the Ray cluster, and raydock the RayJob."""
+    wanted = cr.spec.ttl_seconds_after_finished
+    return tuple(job.meta.name for job, _ in seen.jobs if job.ttl_s != wanted and not job.meta.deleting)
 
 
 def _until_deadline(cr: BatchJob, seen: Seen, now: datetime) -> float | None:

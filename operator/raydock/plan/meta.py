@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from raydock.api.base import API_VERSION, GROUP, Metadata
+from raydock.facts.pod import BATCH_JOB_LABEL
 
 Manifest = dict[str, Any]
 
@@ -14,7 +15,7 @@ RAYDOCK: Final = "raydock"
 DEPLOYMENT_LABEL: Final = f"{GROUP}/deployment"
 ENDPOINT_LABEL: Final = f"{GROUP}/endpoint"
 JOB_LABEL: Final = f"{GROUP}/batchjob"
-JOB_UID_LABEL: Final = f"{GROUP}/batchjob-uid"
+JOB_UID_LABEL: Final = BATCH_JOB_LABEL
 """On a job's pods: the operator takes progress only from a pod that carries the job's uid."""
 MANIFEST_ANNOTATION: Final = f"{GROUP}/manifest"
 """Fingerprint of what raydock last wrote: finds a field that the manifest no longer has."""

@@ -13,7 +13,7 @@ from raydock.plan import code
 from raydock.plan.defaults import Defaults, Shape
 from raydock.plan.meta import JOB_LABEL, JOB_UID_LABEL, MANAGED_BY, RAYDOCK, Manifest, child, sealed
 from raydock.plan.pods import PodParts, gpus, logical_cpus, of_ray, of_replica, pod_template, together
-from raydock.plan.resolved import Record, record_name
+from raydock.plan.resolved import Record, program_mark, record_name
 from raydock.wire import paths
 from raydock.wire.job import ATTEMPT_ENV, WORKER_RESOURCE
 
@@ -22,6 +22,8 @@ WORKER_GROUP: Final = "workers"
 GRACE_S: Final = 10
 """Nothing is in flight that the ledger would not make up for."""
 ATTEMPT_MARK: Final = f"{GROUP}/attempt"
+PROGRAM_MARK: Final = f"{GROUP}/program"
+"""Fingerprint of what the attempt runs, should the record be lost."""
 TOKEN_LIFETIME_S: Final = 3600
 CLAIM_IN_TEXT: Final = re.compile(r"pvc://[a-z0-9](?:[-.a-z0-9]*[a-z0-9])?(?=/)")
 """A claim that a row of the manifest names, also within JSON in its text."""
@@ -45,7 +47,8 @@ def first_pods(cr: BatchJob) -> int:
 def ray_job(cr: BatchJob, kept: Record, defaults: Defaults) -> Manifest:
     """The whole manifest. raydock decides on retries, so KubeRay makes none."""
     manifest = child(cr.metadata, cr.kind, "ray.io/v1", "RayJob", job_name(cr, kept.attempt), labels(cr))
-    manifest["metadata"]["annotations"] = {ATTEMPT_MARK: str(kept.attempt)}
+    marks = {ATTEMPT_MARK: str(kept.attempt), PROGRAM_MARK: program_mark(kept.resolved)}
+    manifest["metadata"]["annotations"] = marks
     manifest["spec"] = {
         "submissionMode": "HTTPMode",
         "entrypoint": ENTRYPOINT,

@@ -9,13 +9,14 @@ from typing import Any, Final
 from raydock.api.base import GROUP
 from raydock.api.batch_data import Files, Tables
 from raydock.api.batchjob import BatchJob
+from raydock.api.conditions import ConditionType, find
 from raydock.api.deployment import Deployment
 from raydock.api.workload import Program, Server
 from raydock.errors import Terminal
 from raydock.facts import lenient
 from raydock.facts.meta import meta
 from raydock.plan.defaults import Defaults
-from raydock.plan.meta import JOB_LABEL, Manifest, child, sealed
+from raydock.plan.meta import JOB_LABEL, Manifest, child, fingerprint, sealed
 from raydock.plan.pods import gpus, logical_cpus, of_replica
 from raydock.reasons import Reason
 from raydock.wire import paths
@@ -43,6 +44,8 @@ class Resolved(Program):
     """What predicts."""
     code_hash: str | None = None
     """Fingerprint of the code's copy."""
+    deployment: str | None = None
+    """Name of the Deployment that it was taken from."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ def resolve(
         env_from=spec.env_from,
         server=spec.server,
         code_hash=code_hash,
+        deployment=source.metadata.name if source is not None else None,
     )
 
 
@@ -143,8 +147,13 @@ def _files(given: Files | None) -> FilesInput | None:
     return FilesInput(given.uri, given.pattern, given.recursive, given.column, given.convert_to.value)
 
 
-def record_manifest(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> Manifest:
-    """The ConfigMap as it is first written; its data never changes. Raises Terminal(INVALID_SPEC)."""
+def record_manifest(
+    cr: BatchJob, resolved: Resolved, defaults: Defaults, marks: Mapping[str, str] | None = None
+) -> Manifest:
+    """The ConfigMap as it is first written; its data never changes. `marks`: annotations to begin with.
+
+    Raises Terminal(INVALID_SPEC).
+    """
     manifest = child(
         cr.metadata, cr.kind, "v1", "ConfigMap", record_name(cr.metadata.name), {JOB_LABEL: cr.metadata.name}
     )
@@ -158,12 +167,19 @@ def record_manifest(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> Man
         )
     manifest["data"] = {
         paths.JOB_FILE.rpartition("/")[2]: config,
-        RESOLVED_KEY: json.dumps(
-            resolved.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True),
-            sort_keys=True,
-        ),
+        RESOLVED_KEY: json.dumps(_plain(resolved), sort_keys=True),
     }
+    manifest["metadata"]["annotations"] = dict(marks or {})
     return sealed(manifest)
+
+
+def program_mark(resolved: Resolved) -> str:
+    """Fingerprint of what is run: the same for a record as it was written and as it is read."""
+    return fingerprint(_plain(resolved))
+
+
+def _plain(resolved: Resolved) -> dict[str, Any]:
+    return resolved.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
 
 
 def record(obj: Mapping[str, Any]) -> Record:
@@ -182,16 +198,31 @@ def record(obj: Mapping[str, Any]) -> Record:
 def next_attempt(kept: Record, started: datetime | None) -> Manifest:
     """Merge patch of the record after an attempt failed. `started`: the first one."""
     marks = {ATTEMPT_ANNOTATION: str(kept.attempt + 1), FAILURES_ANNOTATION: str(kept.failures + 1)}
-    return {"metadata": {"annotations": marks | _started(started)}}
+    return {"metadata": {"annotations": marks | marked_started(started)}}
 
 
 def ended(result: Result, started: datetime | None) -> Manifest:
     """Merge patch of the record with how the job ended. `started`: the first attempt."""
-    return {"metadata": {"annotations": {RESULT_ANNOTATION: dumps(result)} | _started(started)}}
+    return {"metadata": {"annotations": {RESULT_ANNOTATION: dumps(result)} | marked_started(started)}}
 
 
-def _started(at: datetime | None) -> dict[str, str]:
+def marked_started(at: datetime | None) -> dict[str, str]:
+    """The annotation that says when the first attempt was started."""
     return {STARTED_ANNOTATION: at.strftime("%Y-%m-%dT%H:%M:%SZ")} if at else {}
+
+
+def told(cr: BatchJob) -> Result | None:
+    """How `cr` ended as its status says: all that is left when the record was deleted after the end."""
+    said = cr.status
+    ready = find(said.conditions, ConditionType.READY)
+    if said.state is None or not said.state.ended or said.completion_time is None or ready is None:
+        return None
+    completed = said.completion_time.strftime("%Y-%m-%dT%H:%M:%SZ")
+    output = None
+    if said.output is not None:
+        o = said.output
+        output = Output(o.uri, rows=o.rows, bytes=o.bytes, files=o.files, failed_rows=o.failed_rows)
+    return Result(said.state, ready.reason, ready.message, completed, output)
 
 
 def gives_up(cr: BatchJob, kept: Record, failure: Failure) -> bool:

@@ -1,5 +1,7 @@
 """One pass over a BatchJob: settle, gate, start or go on, end, status."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -7,13 +9,15 @@ from raydock.api.base import PAUSED_ANNOTATION
 from raydock.api.batch_status import JobState
 from raydock.api.batchjob import BatchJob
 from raydock.api.deployment import Deployment
+from raydock.api.endpoint import InferenceEndpoint
+from raydock.capacity.queue import LOOKED_AT
 from raydock.capacity.verdict import Verdict
 from raydock.errors import Unfinished, Waiting
 from raydock.facts.meta import meta
 from raydock.facts.raycluster import ray_cluster
-from raydock.facts.rayjob import ray_job
+from raydock.facts.rayjob import RayJob, ray_job
 from raydock.plan import batchjob as plan
-from raydock.plan import code, resolved
+from raydock.plan import code, lost_record, resolved
 from raydock.plan.meta import JOB_UID_LABEL
 from raydock.plan.ray_job import claims, env_from, labels
 from raydock.reasons import Reason
@@ -29,6 +33,10 @@ from raydock.status import batchjob as status
 PROGRESS_EVERY_S: Final = 5
 """At most one status write in this time for figures alone."""
 TICK_S: Final = 5.0
+FAR_TICK_S: Final = 15.0
+"""For jobs far back in line, which come in hundreds."""
+WOKEN: Final = 10
+"""Jobs at the front of the line that look at what room is left when one started."""
 
 
 async def reconcile(key: Key, do: Deps) -> Outcome:
@@ -36,6 +44,7 @@ async def reconcile(key: Key, do: Deps) -> Outcome:
     obj = do.store.get(key.kind, key.namespace, key.name)
     if obj is None or obj["metadata"].get("deletionTimestamp"):
         do.gate.gone(key)
+        do.reports.forget_named(key.namespace, key.name)
         return Outcome()  # children go with their owner reference
     cr = BatchJob.parse(obj)
     if cr.metadata.annotations.get(PAUSED_ANNOTATION) == "true":
@@ -55,15 +64,17 @@ async def _pass(key: Key, cr: BatchJob, do: Deps) -> Outcome:
     reserved = do.gate.reserved(cr.metadata.uid, seen.pods)
     told = status.batch_job(cr, seen, verdict, step, do.clock(), reserved)
     if _may_wait(cr, told, do):
-        return Outcome(look_again_s=float(PROGRESS_EVERY_S))
+        return Outcome(look_again_s=_look_again(step, seen, verdict, ended=False))
     await write_status(cr, told, do)
     if report is not None and (not (report.output or report.failure) or _on_record(step, seen)):
         do.reports.written(cr.metadata.uid, report)
     ended = told.state is not None and told.state.ended
     if ended:
         do.gate.withdraw(key, cr.metadata.uid)
+        do.reports.forget(cr.metadata.uid)  # its last word stands in the status and the record
     return Outcome(
-        look_again_s=_look_again(step, seen, ended=ended),
+        look_again_s=_look_again(step, seen, verdict, ended=ended),
+        wake=tuple(do.gate.line.first(WOKEN)) if step.start and do.gate.line else (),
         events=_events(key, verdict if seen.current(cr) is None else None, step, cr),
         counted=_counted(cr, verdict, step),
     )
@@ -78,59 +89,102 @@ def _on_record(step: plan.Step, seen: plan.Seen) -> bool:
     )
 
 
-def _look_again(step: plan.Step, seen: plan.Seen, *, ended: bool) -> float | None:
+def _look_again(step: plan.Step, seen: plan.Seen, verdict: Verdict | None, *, ended: bool) -> float | None:
     if step.record_patch is not None or (step.result is not None and seen.kept is not None):
         return 0.5  # no watch reports the record, and what it says now decides on the next step
     if step.look_again_s is not None:
         return step.look_again_s if ended else min(step.look_again_s, TICK_S)
+    if verdict is not None and verdict.position is not None and verdict.position > LOOKED_AT:
+        return FAR_TICK_S
     return None if ended and not step.delete else TICK_S
 
 
 async def _gather(cr: BatchJob, do: Deps) -> plan.Seen:
     jobs = tuple((ray_job(obj), obj) for obj in do.store.owned_by("RayJob", cr.metadata.uid))
-    kept = await _record(cr, do)
-    seen = plan.Seen(kept=kept, jobs=jobs, report=do.reports.get(cr.metadata.uid))
-    current = seen.current(cr)
-    cluster = do.store.get("RayCluster", cr.metadata.namespace, current.cluster) if current else None
-    return plan.Seen(
+    kept, lost = await _record(cr, tuple(job for job, _ in jobs), do)
+    seen = plan.Seen(
         kept=kept,
         jobs=jobs,
-        cluster=ray_cluster(cluster) if cluster else None,
-        cluster_object=cluster,
         pods=tuple(do.store.labelled("Pod", cr.metadata.namespace, JOB_UID_LABEL, cr.metadata.uid)),
-        report=seen.report,
+        report=do.reports.get(cr.metadata.uid),
+        told=resolved.told(cr) if kept is None else None,
+        lost=lost,
     )
+    current = seen.current(cr)
+    cluster = do.store.get("RayCluster", cr.metadata.namespace, current.cluster) if current else None
+    return replace(seen, cluster=ray_cluster(cluster) if cluster else None, cluster_object=cluster)
 
 
-async def _record(cr: BatchJob, do: Deps) -> resolved.Record | None:
-    """The job's memory; made in the first pass, from what the spec names at that time."""
+async def _record(cr: BatchJob, jobs: Sequence[RayJob], do: Deps) -> tuple[resolved.Record | None, bool]:
+    """The job's memory, and whether it is lost. Made in the first pass, from what the spec names then.
+
+    One that was deleted since is made again where that is known to be the same; never after the end.
+    """
     name = resolved.record_name(cr.metadata.name)
     live = await child("ConfigMap", cr.metadata, name, do)
     if live is not None:
-        return resolved.record(live)
-    if cr.spec.cancel or cr.spec.suspend:
-        return None
+        return resolved.record(live), False
+    made = lost_record.attempts_made(cr, jobs)
+    if cr.spec.cancel or cr.spec.suspend or resolved.told(cr):
+        return None, bool(made)
+    marks = None
+    try:
+        settled = await _settled(cr, do)
+    except Waiting:
+        if not made:
+            raise
+        settled = None  # what it ran may be gone by now
+    if made:
+        marks = lost_record.marks(cr, jobs, settled)
+    if settled is None or (made and marks is None):
+        return None, bool(made)
+    manifest = resolved.record_manifest(cr, settled, do.defaults, marks)
+    return resolved.record(await do.kube.apply(manifest)), False
+
+
+async def _settled(cr: BatchJob, do: Deps) -> resolved.Resolved | None:
+    """What the spec names now."""
     source = _source(cr, do)
     spec = source.spec if source else cr.spec
     content = await _code(cr, spec.code.config_map.name, do) if spec.code else None
-    settled = resolved.resolve(cr, source, content, do.defaults)
-    if settled is None:
-        return None
-    return resolved.record(await do.kube.apply(resolved.record_manifest(cr, settled, do.defaults)))
+    return resolved.resolve(cr, source, content, do.defaults)
 
 
 def _source(cr: BatchJob, do: Deps) -> Deployment | None:
-    if cr.spec.deployment is None:
+    name = cr.spec.deployment if cr.spec.endpoint is None else _of_endpoint(cr, cr.spec.endpoint, do)
+    if name is None:
         return None
-    obj = do.store.get("Deployment", cr.metadata.namespace, cr.spec.deployment)
+    obj = do.store.get("Deployment", cr.metadata.namespace, name)
     if obj is None:
-        raise Waiting(
-            Reason.DEPENDENCY_MISSING,
-            f"Deployment {cr.spec.deployment} does not exist in namespace {cr.metadata.namespace}: "
-            "create it, or make a new BatchJob that names another; goes on by itself",
-            look_again_s=needs.LOOK_AGAIN_S,
+        named = f"Deployment {name}"
+        if cr.spec.endpoint is not None:
+            named += f", the batchDeployment of InferenceEndpoint {cr.spec.endpoint},"
+        raise _missing(
+            f"{named} does not exist in namespace {cr.metadata.namespace}: "
+            "create it, or make a new BatchJob that names another; goes on by itself"
         )
     return Deployment.parse(obj)
+
+
+def _of_endpoint(cr: BatchJob, name: str, do: Deps) -> str:
+    """The Deployment that an endpoint names for batch jobs."""
+    obj = do.store.get("InferenceEndpoint", cr.metadata.namespace, name)
+    if obj is None:
+        raise _missing(
+            f"InferenceEndpoint {name} does not exist in namespace {cr.metadata.namespace}: "
+            "create it, or make a new BatchJob that names another; goes on by itself"
+        )
+    deployment = InferenceEndpoint.parse(obj).spec.batch_deployment
+    if deployment is None:
+        raise _missing(
+            f"InferenceEndpoint {name} names no Deployment for batch jobs: write its spec.batchDeployment; "
+            "goes on by itself"
+        )
+    return deployment
+
+
+def _missing(message: str) -> Waiting:
+    return Waiting(Reason.DEPENDENCY_MISSING, message, look_again_s=needs.LOOK_AGAIN_S)
 
 
 async def _code(cr: BatchJob, name: str, do: Deps) -> str:
@@ -176,15 +230,17 @@ async def _apply(cr: BatchJob, seen: plan.Seen, step: plan.Step, do: Deps) -> pl
     patch: Any = resolved.ended(step.result, seen.started) if step.result else step.record_patch
     if patch and seen.kept is not None:
         kept = resolved.record(await do.kube.patch("ConfigMap", namespace, record_name, patch))
-        seen = plan.Seen(kept, seen.jobs, seen.cluster, seen.cluster_object, seen.pods, seen.report)
+        seen = replace(seen, kept=kept)
     await remove(step.delete, do)
+    for name in step.ttl:
+        ttl = {"spec": {"ttlSecondsAfterFinished": cr.spec.ttl_seconds_after_finished}}
+        do.store.put("RayJob", await do.kube.patch("RayJob", namespace, name, ttl))
     if step.start is not None:
         await child("RayJob", cr.metadata, step.start["metadata"]["name"], do)
         reply = await make(step.start, None, do)
         if reply is not None:
             do.gate.applied(cr.metadata.uid, reply)
-            jobs = (*seen.jobs, (ray_job(reply), reply))
-            seen = plan.Seen(seen.kept, jobs, seen.cluster, seen.cluster_object, seen.pods, seen.report)
+            seen = replace(seen, jobs=(*seen.jobs, (ray_job(reply), reply)))
     if step.grow is not None and seen.cluster is not None:
         version = {
             "metadata": {"resourceVersion": (seen.cluster_object or {})["metadata"]["resourceVersion"]}
@@ -196,6 +252,8 @@ async def _apply(cr: BatchJob, seen: plan.Seen, step: plan.Step, do: Deps) -> pl
 
 def _may_wait(cr: BatchJob, told: Any, do: Deps) -> bool:
     """Whether only figures moved, and some were written a moment ago."""
+    if do.gate.line is not None and do.gate.line.may_wait(cr.metadata.uid, cr.status, told):
+        return True
     before = cr.status.progress
     if (
         before is None
@@ -209,7 +267,7 @@ def _may_wait(cr: BatchJob, told: Any, do: Deps) -> bool:
 
 def _counted(cr: BatchJob, verdict: Verdict | None, step: plan.Step) -> tuple[Counted, ...]:
     """The gate's answer, and the job's end in the pass that is the first to tell of it."""
-    asked = (gate_verdict("job", verdict),) if verdict is not None else ()
+    asked = (gate_verdict("job", verdict),) if verdict is not None and not verdict.queued else ()
     if step.result is None or (cr.status.state is not None and cr.status.state.ended):
         return asked
     return (*asked, JobEnded(JobState(step.result.state)))
@@ -228,6 +286,9 @@ def _events(key: Key, verdict: Verdict | None, step: plan.Step, cr: BatchJob) ->
     if step.start is not None:
         found.append(Event("Normal", Reason.APPLIED, f"RayJob {meta(step.start).name} started", key))
     denied_before = cr.status.capacity is not None and not cr.status.capacity.allowed
-    if verdict is not None and not verdict.allowed and not denied_before:
+    queued_before = cr.status.queue_position is not None
+    if verdict is not None and verdict.queued and not queued_before:
+        found.append(Event("Normal", Reason.QUEUED, verdict.message, key))
+    elif verdict is not None and not verdict.allowed and not verdict.queued and not denied_before:
         found.append(Event("Warning", Reason.DENIED, verdict.message, key))
     return tuple(found)

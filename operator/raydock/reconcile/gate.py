@@ -1,20 +1,22 @@
 """Asks the chosen provider whether a demand fits, and remembers what it promised until the child is seen."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, Literal, assert_never
 
-from raydock.capacity import agent
+from raydock.capacity import agent, queue
 from raydock.capacity.check import check
 from raydock.capacity.demand import Demand, PodShape
 from raydock.capacity.dry_run import dry_run
 from raydock.capacity.reservations import Admitted
-from raydock.capacity.seen import Growth
+from raydock.capacity.seen import Growth, Seen
 from raydock.capacity.verdict import Verdict
 from raydock.errors import Waiting
 from raydock.facts.meta import meta
 from raydock.facts.pod import Pod
 from raydock.reconcile.deps import Key, Object, Store
+from raydock.reconcile.line import Line
 from raydock.reconcile.questions import Questions
 from raydock.reconcile.surroundings import Surroundings
 from raydock.wire.capacity import Answer, Question
@@ -43,10 +45,12 @@ class Gate:
         agent_id: str = "",
         growth: Growth | None = None,
         wake: Callable[[Key], None] | None = None,
+        line: Line | None = None,
     ) -> None:
         """`questions`: to the agent, where that is the provider; without them everything is denied.
 
-        `growth`: nodes are added for pods that find none. `wake`: has an object looked at.
+        `growth`: nodes are added for pods that find none. `wake`: has an object looked at. `line`: in which
+        jobs wait; without it whoever asks first gets the room.
         """
         self._provider = provider
         self._clock = clock
@@ -61,6 +65,7 @@ class Gate:
         self.unsettled: set[Key] = set()
         """Those of them, and former ones, that pods stand in the way of which have no node yet."""
         self._wake = wake
+        self.line = line
 
     async def ask(self, demand: Demand) -> Verdict:
         """The answer now. A yes is a reservation until `applied` and seen, or `withdraw`.
@@ -71,7 +76,18 @@ class Gate:
         if given is not None:
             return given
         key = Key(demand.owner.kind, demand.owner.namespace, demand.owner.name)
-        verdict = self._counted(demand) if self._provider != "agent" else await self._agreed(key, demand)
+        place = self._place(demand)
+        if place.is_far:
+            self._forget(key)
+            return self._behind(demand, place)
+        if self._provider == "agent":
+            # It knows nothing of whose turn it is.
+            waits = place.ahead and queue.delays(demand, place.ahead, self._look())
+            verdict = self._behind(demand, place) if waits else await self._agreed(key, demand, place)
+        else:
+            verdict = self._counted(demand, place)
+        if not verdict.allowed:
+            verdict = replace(verdict, position=place.position)
         same = verdict.allowed and self._admitted.promises(demand)
         self._forget(key, tell=not same)
         if verdict.allowed:
@@ -87,7 +103,7 @@ class Gate:
         if self._provider == "none":
             return Answer(True, messages=(UNCHECKED,), feasible_replicas=question.replicas)
         if self._provider == "cluster":
-            return dry_run(question, namespace, self._seen.look(self._admitted), self._clock(), self._growth)
+            return dry_run(question, namespace, self._look(), self._clock(), self._growth)
         if self._provider == "agent":
             return (
                 await self._questions.once(question) if self._questions else Answer(False, messages=(NOBODY,))
@@ -137,16 +153,35 @@ class Gate:
             for other in sorted(self.waiting):
                 self._wake(other)
 
-    def _counted(self, demand: Demand) -> Verdict:
+    def _look(self) -> Seen:
+        return self._seen.look(self._admitted)
+
+    def _place(self, demand: Demand) -> queue.Place:
+        """Where in line the asking job stands; nobody is before whoever serves."""
+        is_job = demand.owner.kind == "BatchJob"
+        if self.line is None or self._provider == "none" or not is_job:
+            return queue.Place((), None)
+        return self.line.place(demand.owner, self._look, starts=demand.way == "job")
+
+    def _behind(self, demand: Demand, place: queue.Place) -> Verdict:
+        """Not your turn."""
+        found = Verdict(False, self._provider, requested=demand.shapes, checked_at=self._clock())
+        return replace(queue.not_yet(demand, place, found), position=place.position)
+
+    def _counted(self, demand: Demand, place: queue.Place) -> Verdict:
         if self._provider == "none":
             return Verdict(True, "none", message=UNCHECKED, requested=demand.shapes, checked_at=self._clock())
         if self._provider == "cluster":
-            return check(demand, self._seen.look(self._admitted), self._clock(), self._growth)
+            seen = self._look()
+            verdict = check(demand, seen, self._clock(), self._growth)
+            if verdict.allowed and place.ahead and queue.delays(demand, place.ahead, seen):
+                return queue.not_yet(demand, place, verdict)
+            return verdict
         if self._provider == "agent":
             raise AssertionError("an agent is asked, not counted")
         assert_never(self._provider)
 
-    async def _agreed(self, key: Key, demand: Demand) -> Verdict:
+    async def _agreed(self, key: Key, demand: Demand, place: queue.Place) -> Verdict:
         """The agent's word on `demand`, and no doubt about it."""
         if self._questions is None:
             return agent.not_asked(demand, NOBODY, self._clock())
@@ -161,14 +196,15 @@ class Gate:
             return agent.not_asked(demand, stop.message, self._clock())
         # From here on without an await.
         if said.answer is None:
-            if said.wrong:
-                return agent.not_asked(demand, said.wrong, said.at)
-            return agent.failed(demand, said.error, said.at)
+            wrong, error = said.wrong, said.error
+            return agent.not_asked(demand, wrong, said.at) if wrong else agent.failed(demand, error, said.at)
         verdict = agent.answered(demand, said.answer, said.at)
         if not verdict.allowed:
             return verdict
         now = self._clock()
         starting = self._granted.starting(demand, self._seen.reserved(self._admitted), said.asked_at, now)
+        if place.ahead and queue.delays(demand, place.ahead, self._look()):
+            return self._behind(demand, place)  # somebody was admitted while the agent was asked
         crowd = agent.crowded(demand, said.answer, starting)
         if crowd:
             self._questions.again(uid, question, HELD_BACK_S)

@@ -53,19 +53,31 @@ class Reports:
         """Whether `report`, or what overtook it, stands in the job's status within `timeout_s` seconds."""
         try:
             async with asyncio.timeout(timeout_s):
-                while (job := self._jobs.get(uid)) is not None:
+                job = self._jobs.get(uid)
+                while job is not None:
+                    # First: an ended job is forgotten as soon as its last report is written.
                     if job.written is not None and _covers(job.written, report):
                         return True
+                    if self._jobs.get(uid) is not job:
+                        return False
                     await job.changed.wait()
         except TimeoutError:
             return False
         return False
 
     def forget(self, uid: str) -> None:
-        """The job is gone."""
+        """The job ended and its last report is written, or it is gone."""
         job = self._jobs.pop(uid, None)
         if job is not None:
             job.changed.set()
+
+    def forget_named(self, namespace: str, name: str) -> None:
+        """As `forget`, for a job of which only the name is left."""
+        named = [
+            uid for uid, j in self._jobs.items() if (j.newest.namespace, j.newest.name) == (namespace, name)
+        ]
+        for uid in named:
+            self.forget(uid)
 
 
 def _final(report: Report) -> bool:

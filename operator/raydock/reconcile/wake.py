@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from raydock.api.base import PAUSED_ANNOTATION
 from raydock.capacity.claims import claim
 from raydock.facts.meta import controller
 from raydock.facts.namespace import Quota
@@ -38,7 +39,7 @@ def keys(kind: str, new: Any, old: Any, store: Store, gate: Gate) -> set[Key]:
         case "RayService" | "RayJob":
             return _owner(obj) | _neighbours(kind, new, old, store) | _of_claim(kind, new, old, gate)
         case _ if kind in OURS:
-            return {_key(kind, obj)} | _neighbours(kind, new, old, store)
+            return {_key(kind, obj)} | _neighbours(kind, new, old, store) | _of_line(kind, new, old, gate)
         case _:
             return _owner(obj) | _neighbours(kind, new, old, store)
 
@@ -65,6 +66,22 @@ def _of_claim(kind: str, new: Any, old: Any, gate: Gate) -> set[Key]:
         return set()
     before, now = claim(kind, old), claim(kind, new) if new is not None else Room()
     return set(gate.waiting) if before.short_of(now) != Room() else set()
+
+
+def _of_line(kind: str, new: Any, old: Any, gate: Gate) -> set[Key]:
+    """Who waits may go on where a job before it gave up its place."""
+    left = kind == "BatchJob" and _wants_room(old) and not _wants_room(new)
+    return set(gate.waiting) if left else set()
+
+
+def _wants_room(job: Any) -> bool:
+    if job is None or job["metadata"].get("deletionTimestamp"):
+        return False
+    notes = job["metadata"].get("annotations") or {}
+    stopped = (
+        job["spec"].get("suspend") or job["spec"].get("cancel") or notes.get(PAUSED_ANNOTATION) == "true"
+    )
+    return not stopped
 
 
 def _of_rule(kind: str, new: Any, old: Any, gate: Gate) -> set[Key]:
@@ -133,9 +150,17 @@ def _neighbours(kind: str, new: Any, old: Any, store: Store) -> set[Key]:
             return set(routed_to(obj, store))
         case "InferenceEndpoint" if _said(new) == _said(old):
             return set()
+        case "InferenceEndpoint":
+            jobs = (job for job in store.in_namespace("BatchJob", namespace))
+            asking = {
+                _key("BatchJob", job)
+                for job in jobs
+                if job["spec"].get("endpoint") == obj["metadata"]["name"]
+            }
+            return {*_all("Deployment", namespace, store), *asking}
         case "HTTPRoute" if _marks(new) == _marks(old):
             return set()
-        case "InferenceEndpoint" | "HTTPRoute":
+        case "HTTPRoute":
             return set(_all("Deployment", namespace, store))
         case _:
             return set()
@@ -166,7 +191,11 @@ def routed_to(deployment: Any, store: Store) -> Iterable[Key]:
 
 def _names(key: Key, deployment: Any, store: Store) -> bool:
     job = store.get(key.kind, key.namespace, key.name)
-    return job is not None and job["spec"].get("deployment") == deployment["metadata"]["name"]
+    if job is None:
+        return False
+    endpoint = store.get("InferenceEndpoint", key.namespace, job["spec"].get("endpoint", ""))
+    named = endpoint["spec"].get("batchDeployment") if endpoint else job["spec"].get("deployment")
+    return bool(named == deployment["metadata"]["name"])
 
 
 def _all(kind: str, namespace: str | None, store: Store) -> Iterable[Key]:

@@ -10,8 +10,10 @@ import aiohttp
 from raydock.capacity.seen import Growth
 from raydock.facts.node import Node, Taint
 from raydock.facts.room import room
+from raydock.plan.defaults import Defaults
 from raydock.reconcile.deps import Key, Store
 from raydock.reconcile.gate import Gate
+from raydock.reconcile.line import Line
 from raydock.reconcile.questions import Questions
 from raydock.remote.capacity_agent import CapacityAgent, Credentials
 from raydock.runtime.settings import Agent, Capacity
@@ -28,6 +30,7 @@ def gate_of(
     *,
     wake: Callable[[Key], None],
     session: aiohttp.ClientSession,
+    defaults: Defaults,
 ) -> Gate:
     """`wake`: has an object looked at; `session`: to the agent, of raydock.remote.capacity_agent."""
 
@@ -45,6 +48,7 @@ def gate_of(
         agent_id=settings.agent.id,
         growth=growth(settings),
         wake=wake,
+        line=Line(store, clock, defaults),
     )
 
 

@@ -79,7 +79,14 @@ class Operator:
         self.store = Store({**KEPT, "ControllerRevision": without_data})
         self.queue = Queue[Key]()
         self.reports = Reports()
-        self.gate = gate_of(settings.capacity, self.store, now, wake=self.queue.add, session=to_agent)
+        self.gate = gate_of(
+            settings.capacity,
+            self.store,
+            now,
+            wake=self.queue.add,
+            session=to_agent,
+            defaults=settings.defaults,
+        )
         self.kube = kube
         election = LeaderElection(kube, settings.lease_namespace, settings.lease_name, settings.identity)
         self.leadership = Leadership(election, self.metrics)

@@ -45,8 +45,13 @@ def batch_job(
     return BatchJobStatus(
         observed_generation=cr.metadata.generation,
         state=state,
+        queue_position=verdict.position if verdict and state is JobState.QUEUED else None,
+        # Records of an older raydock do not say it.
+        deployment=(seen.kept.resolved.deployment or cr.spec.deployment)
+        if seen.kept
+        else cr.status.deployment,
         attempts=max(_attempts(cr, seen), cr.status.attempts or 0),
-        start_time=seen.started,
+        start_time=seen.started or (cr.status.start_time if seen.kept is None else None),
         completion_time=datetime.fromisoformat(result.completed) if result else None,
         progress=_progress(cr, seen.report, result, now),
         output=_output(result.output) if result and result.output else None,
@@ -60,10 +65,12 @@ def unfinished(cr: BatchJob, reason: Reason, message: str, now: datetime, *, fin
     """The status of a pass that ended early."""
     before = [c for c in cr.status.conditions if c.type != ConditionType.SUSPENDED or cr.spec.suspend]
     found = stopped(cr.metadata, tuple(before), reason, message, now, final=final)
+    in_line = cr.status.state in {None, JobState.QUEUED}
     return cr.status.model_copy(
         update={
             "observed_generation": cr.metadata.generation,
-            "state": cr.status.state or JobState.PENDING,
+            "state": JobState.PENDING if in_line else cr.status.state,
+            "queue_position": None,
             "conditions": found,
         }
     )
@@ -71,12 +78,24 @@ def unfinished(cr: BatchJob, reason: Reason, message: str, now: datetime, *, fin
 
 def paused(cr: BatchJob, now: datetime) -> BatchJobStatus:
     """The status while the operator keeps its hands off."""
-    return cr.status.model_copy(update={"conditions": with_paused(cr.metadata, cr.status.conditions, now)})
+    found = with_paused(cr.metadata, cr.status.conditions, now)
+    return cr.status.model_copy(update={"conditions": found, "queue_position": None})
 
 
 def only_progress(before: BatchJobStatus, told: BatchJobStatus) -> bool:
     """Whether nothing but figures moved: such a status may wait a little."""
-    return before.model_copy(update={"progress": told.progress, "conditions": told.conditions}) == told and [
+    return _differ_only(before, told, "progress", "conditions")
+
+
+def only_moved(before: BatchJobStatus, told: BatchJobStatus) -> bool:
+    """Whether a job waits as before, only at another place in line or for other figures."""
+    queued = told.state is JobState.QUEUED and before.queue_position is not None
+    return queued and _differ_only(before, told, "queue_position", "capacity", "conditions")
+
+
+def _differ_only(before: BatchJobStatus, told: BatchJobStatus, *fields: str) -> bool:
+    """In these fields, and conditions only in their wording."""
+    return before.model_copy(update={name: getattr(told, name) for name in fields}) == told and [
         (c.type, c.status, c.reason) for c in before.conditions
     ] == [(c.type, c.status, c.reason) for c in told.conditions]
 

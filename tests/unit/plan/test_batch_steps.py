@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from raydock.api import BatchJob
+from raydock.api.batch_status import BatchJobStatus, JobState
 from raydock.capacity.verdict import Verdict
 from raydock.plan import resolved
 from raydock.plan.batchjob import Seen, Step, demand, more_workers, next_step, wanted_workers
@@ -27,6 +28,7 @@ def said(step: Step) -> dict[str, Any]:
         "retry": step.record_patch is not None,
         "delete": len(step.delete),
         "start": step.start["metadata"]["name"] if step.start else None,
+        "ttl": len(step.ttl),
         "grow": step.grow["spec"]["workerGroupSpecs"][0]["replicas"] if step.grow else None,
     }
     return {key: value for key, value in words.items() if value}
@@ -168,6 +170,86 @@ def test_an_ended_job_is_removed_after_its_ttl(
     kept = record(ONE, result=replace(RESULT, state=state))
     step = next_step(ONE, replace(running(), kept=kept), None, after(seconds), DEFAULTS)
     assert (len(step.delete), step.look_again_s) == (deleted, wait)
+
+
+@pytest.mark.parametrize(
+    ("ttl", "seconds", "wanted"),
+    [
+        pytest.param(600, 300, {}, id="as it was"),
+        pytest.param(900, 700, {"ttl": 1}, id="raised"),
+        pytest.param(900, 900, {"delete": 1}, id="raised, and over too"),
+        pytest.param(400, 300, {"ttl": 1}, id="lowered"),
+        pytest.param(200, 300, {"delete": 1}, id="lowered to what has passed"),
+    ],
+)
+def test_another_ttl_counts_after_the_end_too(ttl: int, seconds: int, wanted: dict[str, Any]) -> None:
+    ended = replace(running(), kept=record(ONE, result=RESULT))
+    assert go(job(ttlSecondsAfterFinished=ttl), ended, None, seconds) == wanted
+
+
+def test_another_ttl_reaches_the_ray_job_while_it_runs() -> None:
+    other = job(ttlSecondsAfterFinished=60)
+    assert next_step(other, running(), None, NOW, DEFAULTS).ttl == ("iris-1",)
+    assert next_step(other, running(other, record(other)), None, NOW, DEFAULTS).ttl == ()
+
+
+TOLD = BatchJobStatus.model_validate(
+    {
+        "state": "Succeeded",
+        "attempts": 2,
+        "completionTime": "2026-05-04T10:00:00Z",
+        "output": {"uri": "o", "rows": 1, "bytes": 2, "files": 3, "failedRows": 4, "manifest": "_SUCCESS"},
+        "conditions": [
+            {
+                "type": "Ready",
+                "status": "True",
+                "reason": "Succeeded",
+                "message": "done",
+                "observedGeneration": 1,
+                "lastTransitionTime": "2026-05-04T10:00:00Z",
+            }
+        ],
+    }
+)
+
+
+def test_without_its_record_an_ended_job_ends_as_its_status_says() -> None:
+    told = resolved.told(job(status=TOLD))
+    assert told == replace(RESULT, output=Output("o", 1, 2, 3, 4))
+    seen = replace(running(), kept=None, told=told)
+    assert [go(job(status=TOLD), seen, YES, at) for at in (599, 600)] == [{}, {"delete": 1}]
+    assert demand(job(status=TOLD), seen, DEFAULTS) is None
+    assert resolved.told(job(status=TOLD.model_copy(update={"state": JobState.RUNNING}))) is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "seen", "wanted"),
+    [
+        pytest.param({}, running(), {"result": "Failed/RecordLost", "delete": 1}, id="it runs"),
+        pytest.param({}, Seen(None), {"result": "Failed/RecordLost"}, id="between two attempts"),
+        pytest.param(
+            {},
+            replace(running(), report=report(output=DONE)),
+            {"result": "Succeeded/Succeeded"},
+            id="it published",
+        ),
+        pytest.param(
+            {},
+            run(ONE, KEPT, jobStatus="SUCCEEDED"),
+            {"result": "Succeeded/Succeeded"},
+            id="it ended well while nobody looked",
+        ),
+        pytest.param({"suspend": True}, running(), {"delete": 1}, id="suspended"),
+        pytest.param(
+            {"cancel": True}, running(), {"result": "Cancelled/Cancelled", "delete": 1}, id="cancelled"
+        ),
+    ],
+)
+def test_a_started_job_whose_record_is_lost_runs_no_further(
+    spec: dict[str, Any], seen: Seen, wanted: dict[str, Any]
+) -> None:
+    status = BatchJobStatus.model_validate({"state": "Running", "attempts": 1})
+    assert go(job(status=status, **spec), replace(seen, kept=None, lost=True), YES) == wanted
 
 
 def test_an_attempt_waits_until_the_former_is_gone() -> None:

@@ -90,6 +90,19 @@ def names(found: set[Key]) -> set[str]:
     return {f"{key.kind}/{key.name}" for key in found}
 
 
+def test_jobs_follow_the_deployment_that_their_endpoint_names(store: Store, gate: Gate) -> None:
+    """One that waits for the endpoint, its batchDeployment or that Deployment goes on at once."""
+    job = obj("BatchJob", "by-endpoint", spec={"endpoint": "to-rose"})
+    store.put("BatchJob", job)
+    named = {**TO_ROSE, "spec": {**TO_ROSE["spec"], "batchDeployment": "iris"}}
+    assert "BatchJob/by-endpoint" in names(keys("InferenceEndpoint", named, TO_ROSE, store, gate))
+    assert "BatchJob/by-endpoint" not in names(keys("InferenceEndpoint", TO_IRIS, None, store, gate))
+    assert "BatchJob/by-endpoint" not in names(keys("Deployment", IRIS, None, store, gate))
+    store.put("InferenceEndpoint", {**named, "metadata": {**named["metadata"], "resourceVersion": "2"}})
+    assert "BatchJob/by-endpoint" in names(keys("Deployment", IRIS, None, store, gate))
+    assert "BatchJob/by-endpoint" not in names(keys("Deployment", ROSE, None, store, gate))
+
+
 DEPLOYMENTS = {"Deployment/iris", "Deployment/rose"}
 TOLD = {"InferenceEndpoint/to-iris", "InferenceEndpoint/was-iris"}
 WAITING = {"Deployment/waits"}

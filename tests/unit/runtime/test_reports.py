@@ -53,6 +53,29 @@ def test_who_waits_too_long_is_told_so() -> None:
     assert run(test) == (False, 10.0)
 
 
+def test_who_waits_is_told_although_the_job_is_forgotten_at_once() -> None:
+    async def test() -> tuple[bool, Report | None]:
+        reports = Reports()
+        reports.put(DONE)
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(reports.wait_written("u1", DONE, 10))
+            await pass_time(1)
+            reports.written("u1", DONE)
+            reports.forget("u1")
+        return waiting.result(), reports.get("u1")
+
+    assert run(test) == (True, None)
+
+
+def test_a_job_that_is_gone_is_forgotten_by_its_name() -> None:
+    reports = Reports()
+    for uid, name in (("u1", "job"), ("u2", "job"), ("u3", "other")):
+        reports.put(replace(RUNNING, uid=uid, name=name))
+    reports.forget_named("ns", "job")
+    reports.forget_named("elsewhere", "other")
+    assert [uid for uid in ("u1", "u2", "u3") if reports.get(uid)] == ["u3"]
+
+
 def test_a_forgotten_job_keeps_nobody_waiting() -> None:
     async def test() -> tuple[bool, float]:
         reports = Reports()
