@@ -72,6 +72,7 @@ async def _secrets(cr: BatchJob, seen: Seen, do: Deps) -> set[str]:
         if var.value_from and var.value_from.secret_key_ref
     }
     named |= {source.secret_ref.name for source in program.env_from if source.secret_ref}
+    named |= {cr.spec.credentials_secret.name} if cr.spec.credentials_secret else set()
     for name in sorted(named):
         found = await do.kube.find("Secret", cr.metadata.namespace, name)
         data = lenient.texts((found or {}).get("data"))
