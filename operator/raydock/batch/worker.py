@@ -76,6 +76,7 @@ class Worker:
         self._setting = setting
         self._ledger = Ledger(setting.storage, setting.job)
         self._predict: model.Predictor | None = None
+        self._pause = threading.Event().wait
 
     def __call__(self, descriptors: dict[str, Any]) -> dict[str, Any]:
         """`shard`: one plan.Shard as JSON; gives `outcome`: one Outcome as JSON."""
@@ -198,10 +199,11 @@ class Worker:
         """How rows of `batch` are tried, whose own number in the shard is `first`."""
 
         def call(start: int, end: int) -> pa.Table:
-            with trying.calling(start, end):
-                return columns.admit(self._answer(batch.slice(start - first, end - start), predict))
+            whole = end - start == batch.num_rows
+            part = batch if whole else batch.slice(start - first, end - start)
+            return columns.admit(trying.calling(lambda: self._answer(part, predict), start, end))
 
-        return Trying(call, trying.refuse, retries, threading.Event().wait)
+        return Trying(call, trying.refuse, retries, self._pause)
 
     def _read(self, shard: Shard) -> Iterator[pa.RecordBatch]:
         """The shard's rows, at most maxBatchRows at once, in the order of the input."""
