@@ -17,17 +17,19 @@ or by the watchdog's own note. Numbers of rows count from the shard's first.
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Final, Protocol, Self
+from typing import Final, Protocol, Self, TypeVar
 
 from raydock.batch.failures import RowFailed
 from raydock.batch.shards import Shard
 from raydock.batch.watchdog import Range, Watchdog
 from raydock.errors import Retry
 from raydock.reasons import Reason
+
+T = TypeVar("T")
 
 ALONE_DEATHS: Final = 2
 """Deaths with one row under way, and no other, after which it is given up: one may come from outside."""
@@ -229,20 +231,29 @@ class Try:
         """Beyond all such rows; 0 without any."""
         return max((end for _, end in self._past.fatal), default=0)
 
-    @contextlib.contextmanager
-    def calling(self, first: int, end: int) -> Iterator[None]:
-        """Around a call with rows `first` to `end`."""
-        note = self._noted(first, end) if self._past.notes else None
+    def calling(self, call: Callable[[], T], first: int, end: int) -> T:
+        """What `call`, which predicts rows `first` to `end`, gives."""
+        if self._past.notes:
+            return self._calling_with_care(call, first, end)
         self._watchdog.begins((first, end))
         try:
-            yield
+            return call()
+        finally:
+            self._watchdog.ends()
+
+    def _calling_with_care(self, call: Callable[[], T], first: int, end: int) -> T:
+        note = self._noted(first, end)
+        self._watchdog.begins((first, end))
+        try:
+            given = call()
         finally:
             self._watchdog.ends()
             if note is not None:
                 self._take_back(note)
-        if self._past.notes and not self._answered:
+        if not self._answered:
             self._put(Kind.ANSWERED, (first, end))
             self._answered = True
+        return given
 
     def _noted(self, first: int, end: int) -> Note | None:
         """A note about this call; None where that of its section will do."""

@@ -42,6 +42,7 @@ class PartWriter:
         self._parquet: pq.ParquetWriter | None = None
         self._schema: pa.Schema | None = None
         self._waiting: list[pa.Table] = []
+        self._waiting_rows = self._waiting_bytes = 0
         self._rows = 0
 
     def write(self, table: pa.Table) -> None:
@@ -49,8 +50,9 @@ class PartWriter:
         self._schema = table.schema if self._schema is None else self._widened(table.schema)
         self._waiting.append(table)
         self._rows += table.num_rows
-        rows = sum(t.num_rows for t in self._waiting)
-        if rows >= GROUP_ROWS or sum(t.nbytes for t in self._waiting) >= GROUP_BYTES:
+        self._waiting_rows += table.num_rows
+        self._waiting_bytes += table.nbytes
+        if self._waiting_rows >= GROUP_ROWS or self._waiting_bytes >= GROUP_BYTES:
             self._flush()
 
     def close(self) -> Written:
@@ -91,6 +93,7 @@ class PartWriter:
         group = pa.concat_tables(tables).combine_chunks()
         self._parquet.write_table(group, row_group_size=max(1, group.num_rows))
         self._waiting = []
+        self._waiting_rows = self._waiting_bytes = 0
 
 
 def widened(before: pa.Schema, schema: pa.Schema) -> pa.Schema:

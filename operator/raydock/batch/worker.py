@@ -83,6 +83,7 @@ class Worker:
         self._setting = setting
         self._ledger = Ledger(setting.storage, setting.job)
         self._predict: model.Predictor | None = None
+        self._pause = threading.Event().wait
 
     @cached_property
     def _converter(self) -> Converter:
@@ -210,8 +211,9 @@ class Worker:
         """How `rows` are tried, whose first one's number in the shard is `first`."""
 
         def call(start: int, end: int) -> pa.Table:
-            with trying.calling(start, end):
-                return columns.admit(self._answer(rows.batch.slice(start - first, end - start), predict))
+            whole = end - start == rows.batch.num_rows
+            part = rows.batch if whole else rows.batch.slice(start - first, end - start)
+            return columns.admit(trying.calling(lambda: self._answer(part, predict), start, end))
 
         def refuse(start: int, end: int) -> BaseException | None:
             for at, message in rows.unreadable:
@@ -219,7 +221,7 @@ class Worker:
                     return RowFailed("Unreadable", message)
             return trying.refuse(start, end)
 
-        return Trying(call, refuse, retries, threading.Event().wait)
+        return Trying(call, refuse, retries, self._pause)
 
     def _read(self, shard: Shard) -> Iterator[Converted]:
         """The shard's rows, at most maxBatchRows at once, in the order of the input."""

@@ -65,12 +65,15 @@ def one_try(
 
     def call(first: int, end: int) -> list[int]:
         nonlocal calls
-        with trying.calling(first, end):
-            calls += 1
-            if fatal & set(range(first, end)) or calls == kill_at:
-                left.append(set(notes.there))
-                raise Died
-            return list(range(first, end))
+        calls += 1
+        kill = bool(fatal & set(range(first, end))) or calls == kill_at
+        return trying.calling(lambda: predict(first, end, kill), first, end)
+
+    def predict(first: int, end: int, kill: bool) -> list[int]:
+        if kill:
+            left.append(set(notes.there))
+            raise Died
+        return list(range(first, end))
 
     good: list[int] = []
     bad: dict[int, str] = {}
