@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from raydock.batch.inputs import records
 from raydock.batch.inputs.records import Malformed, Stream, blocks, csv_ends, line_ends
+from raydock.batch.shards import Shard, Span
 from raydock.errors import Terminal
 from raydock.reasons import Reason
 from tests.unit.batch.whole import batches_of, job, planned, table_of
@@ -172,6 +173,42 @@ def test_types_widen_over_files_and_samples(claims: Path, small_blocks: None) ->
     assert got.schema.types == [pa.float64(), pa.date32(), pa.string()]
     assert got["x"].to_pylist() == [1.0] * 40 + [1.5, 2.0]
     assert got["z"].to_pylist() == ["1"] * 40 + [None, "two"]
+
+
+@pytest.mark.parametrize(
+    ("block", "kind"),
+    [(0, pa.float64()), (8, pa.float64()), (9, None)],
+    ids=["first", "sampled", "not sampled"],
+)
+def test_types_are_sampled_further_in(
+    block: int, kind: pa.DataType | None, claims: Path, small_blocks: None
+) -> None:
+    numbers = ["100"] * 400  # 16 rows a block, the header before them
+    numbers[16 * block + 8] = "1.5"
+    config = csv_job(claims, "x\n" + "\n".join(numbers))
+    if kind is None:
+        with pytest.raises(Terminal, match="row 153: column 'x' is int64"):
+            table_of(config, claims)
+    else:
+        assert table_of(config, claims).schema.field("x").type == kind
+
+
+def test_a_record_without_end_is_refused(
+    claims: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "RECORD_MAX", 500)
+    with pytest.raises(
+        Terminal, match=r"t\.csv cannot be read: a record has more than .* is a quote never closed"
+    ):
+        planned(csv_job(claims, 'x\n"' + "y\n" * 1000), claims)
+
+
+def test_rows_are_skipped_over_several_blocks(claims: Path, small_blocks: None) -> None:
+    config = csv_job(claims, "id\n" + "".join(f"{n}\n" for n in range(400)))
+    made = planned(config, claims)
+    span = Span("pvc://data/t.csv", 3, made.files[0].size, rows=5, skip=200)
+    got = batches_of(config, claims, Shard(0, 5, (span,)), made)
+    assert [row for batch in got for row in batch["id"].to_pylist()] == [200, 201, 202, 203, 204]
 
 
 def test_a_json_column_may_be_missing_in_rows_and_files(claims: Path) -> None:
