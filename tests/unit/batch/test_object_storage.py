@@ -62,7 +62,7 @@ def test_a_store_without_conditional_writes_is_refused_with_what_to_use(
 ) -> None:
     if broken in (careless, half_careless):
         monkeypatch.setattr(storage, "read_version", _unmarked(storage))
-    monkeypatch.setattr(object_storage.obstore, "put", broken)
+    monkeypatch.setattr(obstore, "put", broken)
     with pytest.raises(Terminal, match=told) as refused:
         Ledger(storage, JOB).open()
     assert refused.value.reason is Reason.OUTPUT_UNSUITABLE
@@ -103,7 +103,7 @@ def test_trouble_is_told_without_addresses(
     def fails(*_: Any, **__: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(object_storage.obstore, "get", fails)
+    monkeypatch.setattr(obstore, "get", fails)
     with pytest.raises(kind, match=told) as failed, refusing():
         storage.read("x")
     assert "internal" not in str(failed.value)
@@ -121,7 +121,7 @@ def test_a_file_above_what_a_store_copies_goes_through_here(
         raise AssertionError("too large")
 
     monkeypatch.setattr(object_storage, "COPY_MOST", 3)
-    monkeypatch.setattr(object_storage.obstore, "copy", never)
+    monkeypatch.setattr(obstore, "copy", never)
     storage.create("a", b"four")
     storage.promote([("a", "b")])
     assert storage.read("b") == b"four"
