@@ -1,5 +1,6 @@
 """What happens to a BatchJob late: edits after its start, and a record that somebody deleted."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from tests.integration.test_batchjob import KIND, OUTPUT, gone, started, state, 
 from tests.kit.eventually import eventually
 from tests.kit.kuberay import KubeRay
 from tests.kit.manifests import batch_job, claim, condition, deployment, endpoint, until
-from tests.kit.running import Running
+from tests.kit.running import Running, Start
 
 pytestmark = pytest.mark.integration
 
@@ -114,6 +115,43 @@ async def test_what_a_deleted_job_reported_is_forgotten(
     assert reports.get(uid) is not None
     await kube.delete(await kube.get(KIND, namespace, "job"))
     await eventually(lambda: reports.get(uid) is None)
+
+
+async def test_what_its_pods_used_is_summed_up_and_outlives_them_and_the_operator(
+    kube: Kube, start: Start, kuberay: KubeRay, namespace: str
+) -> None:
+    first = await start()
+    _, job = await started(kube, kuberay, namespace)
+    cluster = await kuberay.cluster(job, "job-1-c")
+    pod = await kuberay.pod(
+        "job-1-head", cluster=cluster, node="node-1", requests={"cpu": "2", "memory": "1Gi"}
+    )
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)  # noqa: TID251 - the operator's clock is the real one
+    await kuberay.status("Pod", "job-1-head", {"startTime": hour_ago.strftime("%Y-%m-%dT%H:%M:%SZ")})
+
+    async def told() -> dict[str, int] | None:
+        found: dict[str, int] | None = (await kube.get(KIND, namespace, "job"))["status"].get("usage")
+        return found
+
+    before = await eventually(told)
+    assert 7200 <= before["cpuSeconds"] <= 7400
+    assert before["gpuSeconds"] == 0
+    assert 3600 <= before["memoryGiBSeconds"] <= 3700
+    first.stop.set()
+    await first.ended
+    await kube.delete(pod)
+    second = await start()
+
+    async def banked() -> bool:
+        record = await kube.get("ConfigMap", namespace, "job-job")
+        return "raydock.io/usage" in record["metadata"]["annotations"]
+
+    await eventually(banked)
+    await second.settled()
+    after = await told()
+    assert after is not None
+    assert before["cpuSeconds"] <= after["cpuSeconds"] <= 7400
+    assert await second.writes_in(quiet_s=6) == []
 
 
 def image(job: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from annotated_types import Ge, Le, MaxLen
+from pydantic import Field
 
 from raydock.api.base import INT_MAX, DeploymentName, Status, Text, Time
 from raydock.api.capacity import Capacity
@@ -82,6 +83,17 @@ class OutputStatus(Status):
     """Name of the file that lists the files with rows and checksums."""
 
 
+class JobUsage(Status):
+    """What the pods of all attempts requested, times the seconds that they ran."""
+
+    cpu_seconds: Count
+    """CPUs times seconds."""
+    gpu_seconds: Count
+    """GPUs times seconds."""
+    memory_gib_seconds: Annotated[Count, Field(alias="memoryGiBSeconds")]
+    """GiB of memory times seconds."""
+
+
 class RayJobReference(Status):
     """The child that runs the current attempt."""
 
@@ -110,6 +122,8 @@ class BatchJobStatus(Status):
     """When the job ended."""
     progress: BatchProgress | None = None
     """How far the job is."""
+    usage: JobUsage | None = None
+    """What the job's pods requested while they ran, over all attempts; up to a minute old."""
     output: OutputStatus | None = None
     """What was published, once the job Succeeded."""
     ray_job: RayJobReference | None = None

@@ -18,6 +18,7 @@ from raydock.facts.meta import meta
 from raydock.plan.defaults import Defaults
 from raydock.plan.meta import JOB_LABEL, Manifest, child, fingerprint, sealed
 from raydock.plan.pods import gpus, logical_cpus, of_replica
+from raydock.plan.usage import NOTHING, USAGE_ANNOTATION, Bank
 from raydock.reasons import Reason
 from raydock.wire import paths
 from raydock.wire.job import ColumnHandling, FilesInput, JobConfig, TablesInput
@@ -71,6 +72,8 @@ class Record:
     started: datetime | None
     """When the first attempt was started; None until it ended: its RayJob tells."""
     result: Result | None
+    bank: Bank = NOTHING
+    """What pods that have ended used."""
 
 
 def record_name(job: str) -> str:
@@ -185,13 +188,14 @@ def _plain(resolved: Resolved) -> dict[str, Any]:
 def record(obj: Mapping[str, Any]) -> Record:
     """The ConfigMap as read. Raises pydantic.ValidationError for one that isn't raydock's."""
     own = meta(obj)
-    result = own.annotations.get(RESULT_ANNOTATION)
+    result, bank = own.annotations.get(RESULT_ANNOTATION), own.annotations.get(USAGE_ANNOTATION)
     return Record(
         resolved=Resolved.model_validate_json(obj["data"][RESOLVED_KEY]),
         attempt=int(own.annotations.get(ATTEMPT_ANNOTATION, "1")),
         failures=int(own.annotations.get(FAILURES_ANNOTATION, "0")),
         started=lenient.when(own.annotations.get(STARTED_ANNOTATION)),
         result=loads(Result, result) if result else None,
+        bank=loads(Bank, bank) if bank else NOTHING,
     )
 
 

@@ -17,7 +17,7 @@ from raydock.facts.meta import meta
 from raydock.facts.raycluster import ray_cluster
 from raydock.facts.rayjob import RayJob, ray_job
 from raydock.plan import batchjob as plan
-from raydock.plan import code, lost_record, resolved
+from raydock.plan import code, lost_record, resolved, usage
 from raydock.plan.meta import JOB_UID_LABEL
 from raydock.plan.ray_job import claims, env_from, labels
 from raydock.reasons import Reason
@@ -59,10 +59,11 @@ async def _pass(key: Key, cr: BatchJob, do: Deps) -> Outcome:
     seen = await _gather(cr, do)
     verdict, granted = await _admit(key, cr, seen, do)
     step = plan.next_step(cr, seen, verdict, do.clock(), do.defaults, granted=granted)
-    seen = await _apply(cr, seen, step, do)
+    used = usage.tally(seen.kept.bank if seen.kept else usage.NOTHING, cr.status.usage, seen.pods, do.clock())
+    seen = await _apply(cr, seen, step, used.bank, do)
     report = seen.report
     reserved = do.gate.reserved(cr.metadata.uid, seen.pods)
-    told = status.batch_job(cr, seen, verdict, step, do.clock(), reserved)
+    told = status.batch_job(cr, seen, verdict, step, do.clock(), reserved, used.used)
     if _may_wait(cr, told, do):
         return Outcome(look_again_s=_look_again(step, seen, verdict, ended=False))
     await write_status(cr, told, do)
@@ -224,10 +225,12 @@ async def _admit(key: Key, cr: BatchJob, seen: plan.Seen, do: Deps) -> tuple[Ver
     return await do.gate.ask(demand), 0
 
 
-async def _apply(cr: BatchJob, seen: plan.Seen, step: plan.Step, do: Deps) -> plan.Seen:
+async def _apply(cr: BatchJob, seen: plan.Seen, step: plan.Step, bank: usage.Bank, do: Deps) -> plan.Seen:
     namespace, record_name = cr.metadata.namespace, resolved.record_name(cr.metadata.name)
     await job_logs.keep(cr, seen, step, do)  # before the pods go, and before nothing asks for them any more
     patch: Any = resolved.ended(step.result, seen.started) if step.result else step.record_patch
+    if seen.kept is not None and bank != seen.kept.bank:
+        patch = usage.kept(bank, patch)
     if patch and seen.kept is not None:
         kept = resolved.record(await do.kube.patch("ConfigMap", namespace, record_name, patch))
         seen = replace(seen, kept=kept)

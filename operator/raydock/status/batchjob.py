@@ -8,6 +8,7 @@ from raydock.api.batch_status import (
     BatchJobStatus,
     BatchProgress,
     JobState,
+    JobUsage,
     OutputStatus,
     RayJobReference,
 )
@@ -34,8 +35,9 @@ def batch_job(
     step: Step,
     now: datetime,
     reserved: tuple[PodShape, ...] = (),
+    used: JobUsage | None = None,
 ) -> BatchJobStatus:
-    """What `cr` may claim. `reserved`: what was admitted and is not bound to a node yet."""
+    """What `cr` may claim. `reserved`: what was admitted and is not bound to a node yet; `used` until now."""
     result = step.result or ended(seen)
     # A verdict about one more worker of a running job is not the answer that the job started with.
     verdict = verdict if step.start is not None or seen.current(cr) is None else None
@@ -54,6 +56,7 @@ def batch_job(
         start_time=seen.started or (cr.status.start_time if seen.kept is None else None),
         completion_time=datetime.fromisoformat(result.completed) if result else None,
         progress=_progress(cr, seen.report, result, now),
+        usage=used,
         output=_output(result.output) if result and result.output else None,
         ray_job=RayJobReference(name=job.meta.name, job_id=job.job_id or None) if job else None,
         capacity=room,
