@@ -151,7 +151,7 @@ class Reason(StrEnum):
     RETRYING = "Retrying", "An attempt failed; the next one goes on after the last committed shard."
     INPUT_INVALID = (
         "InputInvalid",
-        "The input has no row, no matching file, or lacks a column; nothing was written.",
+        "The input has no row, no matching file, lacks a column or cannot be read; nothing was published.",
     )
     INPUT_CHANGED = "InputChanged", "A file of the input changed between two attempts."
     OUTPUT_NOT_EMPTY = "OutputNotEmpty", "The output holds something already, or another job writes there."
