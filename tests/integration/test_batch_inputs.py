@@ -212,11 +212,12 @@ def test_the_output_equals_direct_prediction(
     assert got.select(list(config.carry)).to_pylist() == carried()
 
 
-def test_a_row_that_names_no_file_fails_the_job_for_good(claims: Path, cluster: str) -> None:
+def test_a_row_that_names_no_file_is_one_that_fails(claims: Path, cluster: str) -> None:
     config = job(rows=({"file": "pvc://data/none"},), columns={"file": ColumnHandling()})
     code, said = drive(config, claims)
     found = failure.find(said)
     assert found is not None, said
-    assert (code, found.reason, found.final) == (1, Reason.INPUT_INVALID.value, True)
+    assert (code, found.reason, found.final) == (1, Reason.TOO_MANY_FAILED_ROWS.value, True)
+    assert "row 0: Unreadable" in found.message
     assert "pvc://data/none cannot be read: No such file or directory" in found.message
     assert not list((claims / "data" / "out").glob("part-*"))

@@ -103,7 +103,9 @@ async def test_a_running_job_ends_when_nobody_knows_any_more_what_it_runs(
     await gone(kube, namespace)
     await operator.settled()
     after = (await kube.get(KIND, namespace, "job"))["status"]
-    assert {**ended["status"], "rayJob": None} == {**after, "rayJob": None}
+    # What it had is given back, and what ran it is gone.
+    given_back = {"rayJob": None, "capacity": None}
+    assert {**ended["status"], **given_back} == {**after, **given_back}
 
 
 async def test_what_a_deleted_job_reported_is_forgotten(
