@@ -185,8 +185,8 @@ def open_note(shard: int, trial: int, run: str = "one") -> str:
 @pytest.mark.parametrize(
     ("shard", "told"),
     [
-        pytest.param(Shard(0, 8, ()), "4 workers died at shard 0, outside of predict()", id="shard"),
-        pytest.param(Shard(-1, 0, ()), "4 workers died while they loaded the model", id="model"),
+        pytest.param(Shard(0, 8, ()), "6 workers died at shard 0, outside of predict()", id="shard"),
+        pytest.param(Shard(-1, 0, ()), "6 workers died while they loaded the model", id="model"),
     ],
 )
 def test_deaths_that_narrow_nothing_down_end_the_attempt(shard: Shard, told: str) -> None:

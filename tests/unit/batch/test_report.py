@@ -4,6 +4,7 @@ import http.server
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import pytest
 from typing_extensions import override
 
 from raydock.batch import report as reporting
+from raydock.batch.failures import Overrun
 from raydock.batch.report import Counts, Reporter
+from raydock.errors import Terminal
+from raydock.reasons import Reason
 from raydock.remote.progress import ProgressClient, Unreachable
 from raydock.wire.job import JobConfig, TablesInput
-from raydock.wire.ledger import CommitRecord, InputSummary, JobName, OutputFile, Success
+from raydock.wire.ledger import CommitRecord, FailedRow, InputSummary, JobName, OutputFile, Success
 from raydock.wire.progress import Failure, Report
 from raydock.wire.record import loads
 
@@ -64,6 +68,49 @@ def test_100_percent_is_for_what_is_published() -> None:
     assert counts.report.percent == 100
     assert counts.report.output is not None
     assert (counts.report.output.rows, counts.report.output.bytes, counts.report.output.files) == (100, 10, 2)
+
+
+def test_a_shard_counts_once_whether_it_has_data_errors_or_both() -> None:
+    """A driver that finds the job published has no plan."""
+    counts = Counts(CONFIG, 2)
+    data = (OutputFile("part-u-0.parquet", 60, 6, ""), OutputFile("part-u-1.parquet", 30, 4, ""))
+    errors = (
+        OutputFile("_errors/part-u-1.parquet", 3, 1, ""),
+        OutputFile("_errors/part-u-2.parquet", 7, 1, ""),
+    )
+    summary = InputSummary("sha256:0", 100)
+    done = Success(JobName("demo", "score", "u"), summary, 90, 10, data, "", errors)
+    counts.succeeded("pvc://data/out/", done)
+    assert (counts.report.rows_done, counts.report.rows_failed, counts.report.shards_done) == (100, 10, 3)
+    assert counts.report.output is not None
+    assert (counts.report.output.rows, counts.report.output.failed_rows) == (90, 10)
+
+
+def failing(shard: int, rows: int) -> CommitRecord:
+    first = tuple(FailedRow(100 * shard + n, "ValueError", "bad") for n in range(min(rows, 3)))
+    return replace(record(shard), rows=100 - rows, failed_rows=rows, first_failures=first)
+
+
+def test_failed_rows_are_judged_over_the_whole_job() -> None:
+    counts = Counts(replace(CONFIG, max_failed_rows=5), 2)
+    counts.planned(1_000, 10, [failing(7, 3)])
+    counts.committed(failing(4, 2))
+    counts.refuse_too_many_failed()
+    assert (counts.report.rows_failed, counts.report.rows_done) == (5, 200)
+    counts.overran(Overrun(1, (FailedRow(250, "KeyError", "x"),)))
+    with pytest.raises(Terminal) as refused:
+        counts.refuse_too_many_failed()
+    assert refused.value.reason is Reason.TOO_MANY_FAILED_ROWS
+    assert refused.value.message.startswith("6 of 1000 rows failed so far, errors.maxFailedRows allows 5")
+    rows = [line.partition(":")[0] for line in refused.value.message.splitlines()[1:]]
+    assert rows == ["row 250", "row 400", "row 401"]
+
+
+def test_any_number_of_rows_may_fail() -> None:
+    counts = Counts(replace(CONFIG, max_failed_rows=-1), 1)
+    counts.planned(1_000, 10, [failing(n, 100) for n in range(10)])
+    counts.refuse_too_many_failed()
+    assert counts.report.rows_failed == 1_000
 
 
 class Operator(http.server.ThreadingHTTPServer):

@@ -424,3 +424,45 @@ def test_verify_finds_damage(
     run(config, tmp_path)
     damage(tmp_path / "data" / "out" / "part-3f2a9c01-00000.parquet")
     assert any(told in sentence for sentence in verify(tmp_path / "data" / "out"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        pytest.param(
+            lambda out: (out / "_errors" / "part-3f2a9c01-00000.parquet").unlink(),
+            "_errors/part-3f2a9c01-00000.parquet is missing",
+            id="an error file is missing",
+        ),
+        pytest.param(
+            lambda out: edit(out, failedRows=2),
+            "counts 2 failed rows, its error files 1",
+            id="another count",
+        ),
+        pytest.param(lambda out: edit(out, errors=[]), "its error files 0", id="error files not listed"),
+        pytest.param(
+            lambda out: edit(out, input={"fingerprint": "", "rows": 101}),
+            "101 rows went in, 99 came out and 1 failed",
+            id="a row is nowhere",
+        ),
+    ],
+)
+def test_verify_counts_failed_rows(
+    damage: Callable[[Path], Any], told: str, module: Any, config: JobConfig, tmp_path: Path
+) -> None:
+    def predict(batch: pa.Table) -> pa.Table:
+        if 5 in batch["id"].to_pylist():
+            raise ValueError
+        return in_arrow(batch)
+
+    module.predict = predict
+    run(replace(config, max_failed_rows=1, retries_per_batch=0), tmp_path)
+    out = tmp_path / "data" / "out"
+    assert verify(out) == []
+    damage(out)
+    assert any(told in sentence for sentence in verify(out))
+
+
+def edit(out: Path, **change: Any) -> None:
+    success = json.loads((out / "_SUCCESS").read_text())
+    (out / "_SUCCESS").write_text(json.dumps(success | change))

@@ -333,3 +333,17 @@ def test_the_first_start_is_remembered_when_its_ray_job_goes() -> None:
     second = record(ONE, attempt=2, failures=1, started="2026-05-04T09:00:00Z")
     late = go(job(activeDeadlineSeconds=3600), run(ONE, second, jobStatus="RUNNING"), None, 1)
     assert late == {"result": "Failed/DeadlineExceeded", "delete": 1}
+
+
+@pytest.mark.parametrize(
+    ("failed_rows", "told"),
+    [
+        (0, "every row is in the output once; _SUCCESS is written"),
+        (7, "7 rows failed and are in _errors/, every other row is in the output once; _SUCCESS is written"),
+    ],
+)
+def test_a_job_that_succeeded_says_how_many_rows_failed(failed_rows: int, told: str) -> None:
+    seen = replace(running(), report=report(output=replace(DONE, failed_rows=failed_rows)))
+    step = next_step(ONE, seen, None, NOW, DEFAULTS)
+    assert step.result is not None
+    assert step.result.message == told

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from raydock.wire.access import Access, EndpointAccess
 from raydock.wire.host import Health, HostArgs, HostConfig, Limits
 from raydock.wire.job import JobConfig, TablesInput
-from raydock.wire.ledger import CommitRecord, InputSummary, JobName, OutputFile, Success
+from raydock.wire.ledger import CommitRecord, FailedRow, InputSummary, JobName, OutputFile, Success
 from raydock.wire.progress import Failure, Output, Report
 from raydock.wire.record import WireError, dumps, from_json, loads, to_json
 
 SHAPES = [
     Access, EndpointAccess, Health, HostArgs, HostConfig, Limits, JobConfig, TablesInput, CommitRecord,
-    InputSummary, JobName, OutputFile, Success, Failure, Output, Report,
+    FailedRow, InputSummary, JobName, OutputFile, Success, Failure, Output, Report,
 ]  # fmt: skip
 FREE = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=5),
@@ -99,3 +99,9 @@ def test_keys_are_camel_case_and_none_is_left_out() -> None:
         ).worker_cpus
         == 2.0
     )
+
+
+def test_a_commit_record_of_before_there_were_error_files_counts() -> None:
+    text = '{"attempt":1,"bytes":9,"failedRows":0,"file":"a","rows":3,"sha256":"s","shard":7}'
+    record = loads(CommitRecord, text)
+    assert (record.rows, record.error_file, record.first_failures) == (3, "", ())
