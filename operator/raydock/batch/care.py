@@ -34,8 +34,8 @@ T = TypeVar("T")
 ALONE_DEATHS: Final = 2
 """Deaths with one row under way, and no other, after which it is given up: one may come from outside."""
 IDLE_DEATHS: Final = 6
-"""Deaths in a shard, within one run of the driver, that left nothing to narrow down: the attempt gives up. The
-first one of a shard never does, and a try that only looks dead (its node is busy) counts too."""
+"""Deaths in a shard, within one run of the driver, that left nothing to narrow down: the attempt gives up.
+The first one of a shard never leaves any, and a try that only looks dead (its node is busy) counts too."""
 DEATHS_MAX: Final = 200
 """Deaths in a shard, within one run: those of about 15 rows. Further ones are for the next attempt."""
 UNPROVEN_DEATHS: Final = 16
