@@ -285,6 +285,7 @@ def test_rows_that_raise_kill_and_hang_are_singled_out(
     assert "not a number" in errors["message"][0].as_py()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_one_row_that_kills_fails_a_job_in_which_none_may_fail(
     job: JobConfig, claims: Path, cluster: str
