@@ -86,7 +86,7 @@ class Counts:
         """`_SUCCESS` is there."""
         output = Output(uri, published.rows, published.bytes, published.files, published.failed_rows)
         done = published.input.rows
-        shards = self.report.shards_total or published.files
+        shards = self.report.shards_total or published.shards
         self.report = replace(
             self.report,
             category="postprocess",

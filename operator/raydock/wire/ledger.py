@@ -84,6 +84,7 @@ class JobOutput:
     bytes: int
     finished_at: str
     """RFC 3339, UTC."""
+    shards: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,11 @@ class Success:
         """What `job` published."""
         files = [file for file in self.files if file.job is None]
         size = sum(file.bytes for file in files)
+        errors = [file for file in self.errors if file.job is None]
+        # A shard has one file where all its rows were good, or all bad, else two of the same name.
+        shards = len({file.path.rpartition("/")[2] for file in (*files, *errors)})
         return JobOutput(
-            self.job, self.input, self.rows, self.failed_rows, len(files), size, self.finished_at
+            self.job, self.input, self.rows, self.failed_rows, len(files), size, self.finished_at, shards
         )
 
     def of(self, uid: str) -> JobOutput | None:

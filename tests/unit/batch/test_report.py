@@ -80,7 +80,7 @@ def test_a_shard_counts_once_whether_it_has_data_errors_or_both() -> None:
     )
     summary = InputSummary("sha256:0", 100)
     done = Success(JobName("demo", "score", "u"), summary, 90, 10, data, "", errors)
-    counts.succeeded("pvc://data/out/", done)
+    counts.succeeded("pvc://data/out/", done.own)
     assert (counts.report.rows_done, counts.report.rows_failed, counts.report.shards_done) == (100, 10, 3)
     assert counts.report.output is not None
     assert (counts.report.output.rows, counts.report.output.failed_rows) == (90, 10)
