@@ -23,8 +23,6 @@ from raydock.client.job import Job
 from raydock.client.session import Session, connect
 
 app = typer.Typer(no_args_is_help=True, help="Run, watch and control batch jobs in a cluster.")
-app.command("verify")(batch_output.verify)
-app.command("clean")(batch_output.clean)
 
 Name = Annotated[str, typer.Argument(help="Name of the BatchJob.", show_default=False)]
 Namespace = Annotated[
@@ -263,3 +261,7 @@ def _text(manifest: dict[str, Any], output: Format) -> str:
     if output is Format.JSON:
         return json.dumps(manifest, indent=2) + "\n"
     return str(yaml.safe_dump(manifest, sort_keys=False))
+
+
+app.command("verify")(batch_output.verify)
+app.command("clean")(batch_output.clean)
