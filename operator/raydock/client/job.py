@@ -8,7 +8,7 @@ from typing import Any, Final
 from raydock.api.batch_status import JobState
 from raydock.facts import lenient
 
-ENDED: Final = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+ENDED: Final = frozenset(state for state in JobState if state.ended)
 
 
 @dataclass(frozen=True)

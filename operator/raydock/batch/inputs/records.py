@@ -95,13 +95,13 @@ def blocks(stream: Stream, ends: Ends, end: int | None = None) -> Iterator[Block
             raise Malformed(f"a record has more than {RECORD_MAX >> 20} MiB: is a quote never closed?")
 
 
-def line_ends(data: bytes, last: bool) -> tuple[int, int]:  # noqa: FBT001 - see Ends
+def line_ends(data: bytes, last: bool) -> tuple[int, int]:  # noqa: FBT001 - called by position, as Ends is
     """Ends of JSON Lines."""
     length = len(data) if last else data.rfind(b"\n") + 1
     return length, sum(1 for line in data[:length].split(b"\n") if line.strip())
 
 
-def csv_ends(data: bytes, last: bool) -> tuple[int, int]:  # noqa: FBT001 - see Ends
+def csv_ends(data: bytes, last: bool) -> tuple[int, int]:  # noqa: FBT001 - called by position, as Ends is
     """Ends of CSV. Raises Malformed."""
     if b'"' in data:
         ends = _ends_around_quotes(data, last=last)

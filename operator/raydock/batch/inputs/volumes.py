@@ -32,7 +32,7 @@ class Volumes(Place):
         wildcard = _WILDCARD.search(where)
         if os.path.isfile(where):  # noqa: PTH113 - paths stay text here, a listing may hold a million
             return Listing(self._uri(where.rpartition("/")[0]), (self._uri(where),))
-        if os.path.isdir(where):  # noqa: PTH112
+        if os.path.isdir(where):  # noqa: PTH112 - text is enough, see find
             files = tuple(self._uri(path) for path in _walk(where, recursive=recursive))
             return Listing(self._uri(where), files, is_folder=True)
         if wildcard is None:
@@ -44,7 +44,7 @@ class Volumes(Place):
 
     @override
     def stat(self, uri: str) -> Stat:
-        found = os.stat(self.path(uri))  # noqa: PTH116 - as above
+        found = os.stat(self.path(uri))  # noqa: PTH116 - text is enough, see find
         return Stat(found.st_size, str(found.st_mtime_ns))
 
     @override
@@ -53,7 +53,7 @@ class Volumes(Place):
 
     @override
     def read(self, uri: str, most: int) -> bytes:
-        with open(self.path(uri), "rb") as file:  # noqa: PTH123 - as above
+        with open(self.path(uri), "rb") as file:  # noqa: PTH123 - text is enough, see find
             content = file.read(most + 1)
         if len(content) > most:
             raise Unreadable(f"it has more than {most >> 20} MiB: write convertTo: Path and open it yourself")
@@ -70,7 +70,7 @@ class Volumes(Place):
         if not f"{os.path.realpath(where)}/".startswith(f"{self._real_dir}/"):
             raise Unreadable("it is a link that leads out of its volume")
         try:
-            mode = os.stat(where).st_mode  # noqa: PTH116 - as above
+            mode = os.stat(where).st_mode  # noqa: PTH116 - text is enough, see find
         except FileNotFoundError:
             self._refuse_unmounted(uri)
             raise
@@ -105,15 +105,15 @@ class Volumes(Place):
 
     def _refuse_unmounted(self, uri: str) -> None:
         claim = claim_of(uri)
-        if not os.path.isdir(f"{self._claims_dir}/{claim}"):  # noqa: PTH112 - as above
+        if not os.path.isdir(f"{self._claims_dir}/{claim}"):  # noqa: PTH112 - text is enough, see find
             raise Unreadable(f"claim {claim} is not mounted: write it into input.claims")
 
 
 def _globbed(where: str, base: str, *, recursive: bool) -> Iterator[str]:
-    for path in glob.glob(where, recursive=True):  # noqa: PTH207 - as above
+    for path in glob.glob(where, recursive=True):  # noqa: PTH207 - paths stay text here, a listing may hold a million
         if any(part.startswith(("_", ".")) for part in path.removeprefix(base).strip("/").split("/")):
             continue
-        if os.path.isdir(path):  # noqa: PTH112
+        if os.path.isdir(path):  # noqa: PTH112 - text is enough, see find
             yield from _walk(path.rstrip("/"), recursive=recursive)
         else:
             yield path
