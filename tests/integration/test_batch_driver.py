@@ -9,24 +9,23 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import ray
 
 from raydock.batch.object_storage import ObjectStorage
 from raydock.batch.verify import verify
 from raydock.reasons import Reason
 from raydock.wire import failure
-from raydock.wire.job import WORKER_RESOURCE, JobConfig, TablesInput
+from raydock.wire.job import JobConfig, TablesInput
 from raydock.wire.ledger import Success
 from raydock.wire.record import dumps, loads
+from tests.kit.local_ray import local_ray
 from tests.kit.object_store import BUCKET, Server, s3_server
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240), pytest.mark.xdist_group("ray")]
 
 ROWS = 1_000_000
 MODELS = """
@@ -84,23 +83,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, side: Path, stores: Server
     """A Ray cluster of 2 CPUs whose workers find the models; its address."""
     code = tmp_path_factory.mktemp("code")
     (code / "models_under_test.py").write_text(MODELS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", f"{code}:{os.getenv('PYTHONPATH', '')}:operator")
-        patch.setenv("RAYDOCK_TEST_SIDE", str(side))
-        for name, value in stores.variables().items():  # as the Secret gives them to all pods
-            patch.setenv(name, value)
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_AUTH_MODE", "disabled")  # else Ray writes a token into the home folder
-        found: Any = ray.init(
-            address="local",
-            num_cpus=3,  # as in a head pod: one to spare
-            resources={WORKER_RESOURCE: 2},
-            object_store_memory=100_000_000,
-            include_dashboard=False,
-            log_to_driver=False,
-        )
-        yield str(found.address_info["gcs_address"])
-        ray.shutdown()
+    env = {"PYTHONPATH": f"{code}:{os.getenv('PYTHONPATH', '')}:operator", "RAYDOCK_TEST_SIDE": str(side)}
+    with local_ray(
+        {**env, **stores.variables()}
+    ) as address:  # the store's as the Secret gives them to all pods
+        yield address
 
 
 @pytest.fixture

@@ -13,15 +13,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import ray
 
 from raydock.batch.verify import verify
 from raydock.reasons import Reason
 from raydock.wire import failure
-from raydock.wire.job import WORKER_RESOURCE, ColumnHandling, FilesInput, JobConfig, TablesInput
+from raydock.wire.job import ColumnHandling, FilesInput, JobConfig, TablesInput
 from raydock.wire.record import dumps
+from tests.kit.local_ray import local_ray
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240), pytest.mark.xdist_group("ray")]
 
 MODELS = """
 import hashlib, json
@@ -46,21 +46,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Ray cluster of two workers that find the model; its address."""
     code = tmp_path_factory.mktemp("code")
     (code / "echo_model.py").write_text(MODELS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", f"{code}:operator")
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_AUTH_MODE", "disabled")  # else Ray writes a token into the home folder
-        found: Any = ray.init(
-            address="local",
-            num_cpus=3,  # as in a head pod: one to spare
-            resources={WORKER_RESOURCE: 2},
-            object_store_memory=100_000_000,
-            include_dashboard=False,
-            log_to_driver=False,
-        )
-        patch.setenv("RAY_ADDRESS", str(found.address_info["gcs_address"]))
-        yield str(found.address_info["gcs_address"])
-        ray.shutdown()
+    with local_ray({"PYTHONPATH": f"{code}:operator"}) as address:
+        yield address
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from raydock.plan.defaults import Defaults, GatewayRef
 from raydock.runtime import main
 from raydock.runtime.settings import Settings
 from tests.kit.eventually import eventually, pause
+from tests.kit.hosts import Hosts
 
 LEASE_S = 20.0
 """For an operator to lead: a Lease is taken within 2 s of its release, and 15 s after its holder died."""
@@ -89,10 +90,11 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def start(control_plane: str, namespace: str) -> AsyncIterator[Start]:
+async def start(control_plane: str, namespace: str, hosts: Hosts) -> AsyncIterator[Start]:
     """Starts an operator with changed settings, `await start(workers=1)`, and gives it once it leads.
 
-    `names`: the cluster's DNS.
+    `names`: the cluster's DNS. It ends before `hosts`: what connects to a server while that closes is
+    closed by nobody.
     """
     async with AsyncExitStack() as open_:
 
