@@ -19,9 +19,8 @@ test: unit integration e2e ## every test (ARGS: more for pytest)
 unit: venv helm ## tests without a cluster (ARGS: more for pytest)
 	@$(PYTEST) tests/unit tests/golden tests/house $(ARGS)
 
-# loadgroup: two Rays at once are late at everything on a small machine, so one process has all tests that start one.
 integration: venv ## tests against a real API server and etcd, on loopback
-	@$(PYTEST) -n auto --maxprocesses 4 --dist loadgroup tests/integration $(ARGS)
+	@$(PYTEST) -n auto --maxprocesses 4 tests/integration $(ARGS)
 
 e2e: venv ## tests on the embedded node, which they bring up
 	@$(PYTEST) tests/e2e $(ARGS)

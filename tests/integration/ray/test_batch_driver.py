@@ -25,7 +25,7 @@ from raydock.wire.record import dumps, loads
 from tests.kit.local_ray import local_ray
 from tests.kit.object_store import BUCKET, Server, s3_server
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240), pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 ROWS = 1_000_000
 MODELS = """

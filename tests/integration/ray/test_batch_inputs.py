@@ -21,7 +21,7 @@ from raydock.wire.job import ColumnHandling, FilesInput, JobConfig, TablesInput
 from raydock.wire.record import dumps
 from tests.kit.local_ray import local_ray
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240), pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 MODELS = """
 import hashlib, json

@@ -19,7 +19,7 @@ from raydock.wire.host import HostArgs, HostConfig, Limits
 from raydock.wire.record import dumps, to_json
 from tests.kit.ray_serve import RayServe, ray_serve
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 USERS_APP = """
     import asyncio, logging, os
