@@ -55,7 +55,7 @@ class Tally(NamedTuple):
     bank: Bank
     """What to keep: the same object as before when nothing came in."""
     used: JobUsage | None
-    """For the status; None while no pod has run."""
+    """None while no pod has run."""
 
 
 def tally(bank: Bank, told: JobUsage | None, pods: Iterable[Pod], now: datetime) -> Tally:
@@ -76,8 +76,25 @@ def tally(bank: Bank, told: JobUsage | None, pods: Iterable[Pod], now: datetime)
     else:
         still = {pod.uid for pod in there if _is_over(pod)}
         new = replace(new, counted=tuple(sorted(still)))
-    used = _usage(sums) if any(sums.sums) else None
-    return Tally(new, told if told and used and _may_wait(told, used, running) else used)
+    return Tally(new, _usage(sums) if any(sums.sums) else None)
+
+
+def may_wait(told: JobUsage | None, used: JobUsage | None, pods: Iterable[Pod]) -> bool:
+    """Whether less than TOLD_EVERY_S seconds of what runs have come in since `told` was told."""
+    if told is None or used is None:
+        return told == used
+    running = [pod for pod in pods if pod.started is not None and not _is_over(pod)]
+    rates = (
+        sum(pod.requests.cpu_m for pod in running) / 1000,
+        sum(_gpus(pod) for pod in running),
+        sum(pod.requests.memory for pod in running) / _GIB,
+    )
+    more = (
+        used.cpu_seconds - told.cpu_seconds,
+        used.gpu_seconds - told.gpu_seconds,
+        used.memory_gib_seconds - told.memory_gib_seconds,
+    )
+    return any(rates) and all(m < rate * TOLD_EVERY_S for m, rate in zip(more, rates, strict=True) if rate)
 
 
 def kept(bank: Bank, patch: Manifest | None) -> Manifest:
@@ -115,19 +132,3 @@ def _usage(sums: Bank) -> JobUsage:
     return JobUsage(
         cpu_seconds=sums.cpu // 1000, gpu_seconds=sums.gpu, memory_gib_seconds=sums.memory // _GIB
     )
-
-
-def _may_wait(told: JobUsage, used: JobUsage, running: Iterable[Pod]) -> bool:
-    """Whether less than TOLD_EVERY_S seconds of what runs have come in since."""
-    pods = list(running)
-    rates = (
-        sum(pod.requests.cpu_m for pod in pods) / 1000,
-        sum(_gpus(pod) for pod in pods),
-        sum(pod.requests.memory for pod in pods) / _GIB,
-    )
-    more = (
-        used.cpu_seconds - told.cpu_seconds,
-        used.gpu_seconds - told.gpu_seconds,
-        used.memory_gib_seconds - told.memory_gib_seconds,
-    )
-    return any(rates) and all(m < rate * TOLD_EVERY_S for m, rate in zip(more, rates, strict=True) if rate)

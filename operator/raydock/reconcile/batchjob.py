@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from raydock.api.base import PAUSED_ANNOTATION
-from raydock.api.batch_status import JobState
+from raydock.api.batch_status import BatchJobStatus, JobState
 from raydock.api.batchjob import BatchJob
 from raydock.api.deployment import Deployment
 from raydock.api.endpoint import InferenceEndpoint
@@ -64,7 +64,7 @@ async def _pass(key: Key, cr: BatchJob, do: Deps) -> Outcome:
     report = seen.report
     reserved = do.gate.reserved(cr.metadata.uid, seen.pods)
     told = status.batch_job(cr, seen, verdict, step, do.clock(), reserved, used.used)
-    if _may_wait(cr, told, do):
+    if _may_wait(cr, told, seen, do):
         return Outcome(look_again_s=_look_again(step, seen, verdict, ended=False))
     await write_status(cr, told, do)
     if report is not None and (not (report.output or report.failure) or _on_record(step, seen)):
@@ -253,10 +253,12 @@ async def _apply(cr: BatchJob, seen: plan.Seen, step: plan.Step, bank: usage.Ban
     return seen
 
 
-def _may_wait(cr: BatchJob, told: Any, do: Deps) -> bool:
+def _may_wait(cr: BatchJob, told: BatchJobStatus, seen: plan.Seen, do: Deps) -> bool:
     """Whether only figures moved, and some were written a moment ago."""
     if do.gate.line is not None and do.gate.line.may_wait(cr.metadata.uid, cr.status, told):
         return True
+    if told != cr.status and status.only_usage(cr.status, told):
+        return usage.may_wait(cr.status.usage, told.usage, seen.pods)
     before = cr.status.progress
     if (
         before is None

@@ -87,13 +87,18 @@ def paused(cr: BatchJob, now: datetime) -> BatchJobStatus:
 
 def only_progress(before: BatchJobStatus, told: BatchJobStatus) -> bool:
     """Whether nothing but figures moved: such a status may wait a little."""
-    return _differ_only(before, told, "progress", "conditions")
+    return _differ_only(before, told, "progress", "usage", "conditions")
+
+
+def only_usage(before: BatchJobStatus, told: BatchJobStatus) -> bool:
+    """Whether nothing but the clock moved."""
+    return before.model_copy(update={"usage": told.usage}) == told
 
 
 def only_moved(before: BatchJobStatus, told: BatchJobStatus) -> bool:
     """Whether a job waits as before, only at another place in line or for other figures."""
     queued = told.state is JobState.QUEUED and before.queue_position is not None
-    return queued and _differ_only(before, told, "queue_position", "capacity", "conditions")
+    return queued and _differ_only(before, told, "queue_position", "capacity", "usage", "conditions")
 
 
 def _differ_only(before: BatchJobStatus, told: BatchJobStatus, *fields: str) -> bool:

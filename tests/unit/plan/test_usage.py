@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from raydock.api.batch_status import JobUsage
 from raydock.facts.pod import Pod
 from raydock.facts.room import Room
-from raydock.plan.usage import NOTHING, USAGE_ANNOTATION, Bank, kept, tally
+from raydock.plan.usage import NOTHING, USAGE_ANNOTATION, Bank, kept, may_wait, tally
 from raydock.wire.record import loads
 from tests.unit.plan.given import after, head
 
@@ -67,16 +67,17 @@ def test_a_pod_that_was_never_taken_used_nothing() -> None:
     assert Job().look(100, replace(runs("a", 0), started=None)) is None
 
 
-def test_a_running_job_is_told_once_a_minute() -> None:
-    job, pod = Job(), runs("a", 0)
-    told = [job.look(at, pod) for at in range(5, 200, 5)]
-    assert [t for i, t in enumerate(told) if i == 0 or told[i - 1] != t] == [
-        (10, 0, 20),
-        (130, 0, 260),
-        (250, 0, 500),
-        (370, 0, 740),
-    ]
-    assert job.look(199, replace(pod, deleting=True)) == (398, 0, 796)
+def test_what_the_clock_alone_adds_is_told_once_a_minute() -> None:
+    pod, told, job = runs("a", 0), None, Job()
+    looks = []
+    for at in range(5, 200, 5):
+        job.look(at, pod)
+        if not may_wait(told, job.told, [pod]):
+            told = job.told
+            looks.append(at)
+    assert looks == [5, 65, 125, 185]
+    assert not may_wait(told, told, [replace(pod, deleting=True)])
+    assert may_wait(None, None, [pod])
 
 
 def test_what_vanished_unseen_stays_in_the_sum_and_the_rest_goes_on() -> None:
