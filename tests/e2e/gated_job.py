@@ -124,6 +124,13 @@ class GatedJob:
         patch = json.dumps({"spec": spec})
         self.cluster.kubectl("patch", "batchjobs.raydock.io", self.name, "--type=merge", "-p", patch)
 
+    def ledger(self) -> dict[str, tuple[int, str]]:
+        """Inode and content of each commit record."""
+        live = self.cluster.get("batchjobs.raydock.io", self.name)
+        assert live
+        folder = self._output / "_staging" / live["metadata"]["uid"] / "ledger"
+        return {p.name: (p.stat().st_ino, p.read_text()) for p in folder.glob("*.json")}
+
     def output(self) -> tuple[dict[str, Any], dict[int, float], dict[int, str]]:
         """`_SUCCESS`, the rows by id (each one once), and the messages of `_errors/` by id."""
         folder = self._output

@@ -41,8 +41,11 @@ def test_suspend_at_30_operator_killed_at_60_driver_killed_at_80(iris: Cluster, 
         job.until_done(6_000)
         kill_operator(iris, operator_pod)
         job.until_done(8_000)
+        committed = job.ledger()
         (pod,) = iris.heads("batchjob", job.name)
         iris.kubectl("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force", "--wait=false")
+        job.until_done(9_000)
+        assert job.ledger().items() >= committed.items()  # neither written again nor computed again
         job.open_to(ROWS)
         status = job.until_state("Succeeded", "Failed", timeout_s=400)
     assert status["state"] == "Succeeded", status
@@ -53,6 +56,9 @@ def test_suspend_at_30_operator_killed_at_60_driver_killed_at_80(iris: Cluster, 
     success, good, _ = job.output()
     assert success["rows"] == ROWS
     assert good == {i: i / 2 for i in range(ROWS)}
+    assert {json.loads(record)["sha256"] for _, record in committed.values()} <= {
+        entry["sha256"] for entry in success["files"]
+    }
     job.delete()
 
 

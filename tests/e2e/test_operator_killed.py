@@ -7,8 +7,7 @@ import pytest
 from tests.e2e.calls import FLOWER, Client
 from tests.e2e.cluster import Cluster, until
 from tests.e2e.conftest import kill_operator
-from tests.e2e.test_mistakes import batch_job, deployment
-from tests.e2e.test_quickstart import check_output
+from tests.e2e.test_mistakes import deployment
 
 pytestmark = pytest.mark.e2e
 
@@ -39,24 +38,3 @@ def test_while_an_endpoint_changes(iris: Cluster, operator_pod: str) -> None:
     assert (iris.key("iris"), iris.key("iris", "secondary")) == keys
     split(iris, v1=90, v2=10)
     iris.wait("inferenceendpoints", "iris", timeout_s=60)
-
-
-def test_while_a_batch_job_runs(iris: Cluster, operator_pod: str) -> None:
-    iris.apply(
-        batch_job(
-            iris, "bystander", maxBatchRows=1000, output={"uri": "pvc://iris/bystander/", "carry": ["id"]}
-        )
-    )
-
-    def running() -> bool:
-        status = (iris.get("batchjobs.raydock.io", "bystander") or {}).get("status", {})
-        return bool(status.get("progress", {}).get("shardsDone", 0))
-
-    until(running, 300, "first shard", lambda: iris.get("batchjobs.raydock.io", "bystander"))
-    kill_operator(iris, operator_pod)
-    iris.wait("batchjobs", "bystander", timeout_s=400)
-    check_output(iris.volume("iris"), "bystander")
-    obj = iris.get("batchjobs.raydock.io", "bystander")
-    assert obj
-    assert obj["status"]["attempts"] == 1
-    iris.delete("batchjobs.raydock.io", "bystander")
