@@ -17,7 +17,7 @@ demo: ## a Kubernetes, raydock, a model behind a URL and a batch job: all real, 
 test: unit integration e2e ## every test (ARGS: more for pytest)
 
 unit: venv helm ## tests without a cluster (ARGS: more for pytest)
-	@$(PYTEST) tests/unit tests/golden tests/house $(ARGS)
+	@$(PYTEST) -n auto --maxprocesses 4 tests/unit tests/golden tests/house $(ARGS)
 
 integration: venv ## tests against a real API server and etcd, on loopback
 	@$(PYTEST) -n auto --maxprocesses 4 tests/integration $(ARGS)

@@ -1,8 +1,8 @@
 """`python -m raydock.batch`: the entrypoint of a BatchJob's RayJob.
 
-Exit code 0 after success, 1 after a failure; whether another attempt may help stands in the failure, which
-goes to the operator as the last report and, as one marked line at the end of the log, into the Ray job's
-message.
+Exit code 0 after a success that the operator knows of, else 1. How it ended goes to the operator as the last
+report and, as one marked line at the end of the log, into the Ray job's message: a failure, whether another
+attempt may help, and a success that nobody took the report of.
 """
 
 import itertools
@@ -26,7 +26,7 @@ from raydock.models import console
 from raydock.models.entry import cut_traceback
 from raydock.reasons import Reason
 from raydock.remote.progress import ProgressClient
-from raydock.wire import failure as failure_line
+from raydock.wire import last_report
 from raydock.wire.job import ATTEMPT_ENV, JobConfig, SaveMode
 from raydock.wire.ledger import JobName, JobOutput
 from raydock.wire.paths import CLAIMS_DIR, JOB_FILE, TOKEN_FILE
@@ -60,13 +60,15 @@ def main(job_file: str = JOB_FILE, claims_dir: str = CLAIMS_DIR, token_file: str
     else:
         counts.failed(failure)
         log.error("%s: %s", failure.reason, failure.message)
-    if not reporter.tell_last(counts.report):
-        log.warning("the operator did not take the last report")
-    if failure is not None:
-        # Last, and again after all else: Ray keeps the end of the log only.
-        sys.stdout.write(failure_line.line(failure) + "\n")
-        sys.stdout.flush()
-    return 0 if failure is None else 1
+    taken = reporter.tell_last(counts.report)
+    if failure is None and taken:
+        return 0
+    if not taken:
+        log.warning("the operator did not take the last report: it finds it as the end of this log")
+    # Last, and again after all else: Ray keeps the end of the log only, and only that of a job that fails.
+    sys.stdout.write(last_report.line(counts.report) + "\n")
+    sys.stdout.flush()
+    return 1
 
 
 def run(config: JobConfig, attempt: int, claims_dir: str, counts: Counts, reporter: Reporter) -> JobOutput:

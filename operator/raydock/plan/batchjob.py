@@ -47,6 +47,7 @@ class Seen:
     cluster_object: Mapping[str, Any] | None = None
     pods: tuple[Pod, ...] = ()
     report: Report | None = None
+    """The newest word of a driver: what it told, or left at the end of its log."""
     told: Result | None = None
     """Without a record: how the job ended, as its status says."""
     lost: bool = False
@@ -275,9 +276,8 @@ def _failure(report: Report | None, job: RayJob | None) -> Failure | None:
         job.job_status not in {"FAILED", "STOPPED"} and job.deployment_status not in NEVER_RUNS
     ):
         return None
-    marked = failure.find(job.message)
     said = job.message.strip()[-failure.MESSAGE_MAX :] or job.reason or "Ray gives no reason"
-    return marked or Failure(Reason.JOB_FAILED, said, final=job.deployment_status == "ValidationFailed")
+    return Failure(Reason.JOB_FAILED, said, final=job.deployment_status == "ValidationFailed")
 
 
 def _failed(cr: BatchJob, kept: Record, told: Failure, now: datetime) -> Result:

@@ -17,7 +17,7 @@ from raydock.facts.meta import meta
 from raydock.facts.raycluster import ray_cluster
 from raydock.facts.rayjob import RayJob, ray_job
 from raydock.plan import batchjob as plan
-from raydock.plan import code, lost_record, resolved, usage
+from raydock.plan import code, last_word, lost_record, resolved, usage
 from raydock.plan.meta import JOB_UID_LABEL
 from raydock.plan.ray_job import claims, env_from, labels
 from raydock.reasons import Reason
@@ -107,13 +107,14 @@ async def _gather(cr: BatchJob, do: Deps) -> plan.Seen:
         kept=kept,
         jobs=jobs,
         pods=tuple(do.store.labelled("Pod", cr.metadata.namespace, JOB_UID_LABEL, cr.metadata.uid)),
-        report=do.reports.get(cr.metadata.uid),
         told=resolved.told(cr) if kept is None else None,
         lost=lost,
     )
     current = seen.current(cr)
+    report = last_word.newest(do.reports.get(cr.metadata.uid), cr, current)
     cluster = do.store.get("RayCluster", cr.metadata.namespace, current.cluster) if current else None
-    return replace(seen, cluster=ray_cluster(cluster) if cluster else None, cluster_object=cluster)
+    fact = ray_cluster(cluster) if cluster else None
+    return replace(seen, report=report, cluster=fact, cluster_object=cluster)
 
 
 async def _record(cr: BatchJob, jobs: Sequence[RayJob], do: Deps) -> tuple[resolved.Record | None, bool]:

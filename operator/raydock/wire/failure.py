@@ -1,11 +1,10 @@
-"""A failure's reason as one marked line: all that Ray's own message keeps when the operator was away."""
+"""A failure's reason as one marked line, which Ray Serve hands on in its own message."""
 
-import json
-import re
 from typing import Final
 
+from raydock.wire import marked
 from raydock.wire.progress import Failure
-from raydock.wire.record import WireError, dumps, loads
+from raydock.wire.record import dumps
 
 MARK: Final = "RAYDOCK-FAILURE "
 MESSAGE_MAX: Final = 2048
@@ -13,33 +12,15 @@ MESSAGE_MAX: Final = 2048
 
 
 def line(failure: Failure) -> str:
-    """`failure` as the marked line, its message cut to the last MESSAGE_MAX characters."""
-    return MARK + dumps(Failure(failure.reason, failure.message[-MESSAGE_MAX:], failure.final))
+    """`failure` as the marked line, its message cut."""
+    return MARK + dumps(cut(failure))
 
 
 def find(text: str) -> Failure | None:
     """The last failure marked in `text`, also where Ray quoted the line inside a JSON or repr string."""
-    # Ray cuts long texts: the last mark may have lost its end. A message may hold one. An earlier one tells.
-    for mark in reversed(list(re.finditer(re.escape(MARK), text))):
-        rest = text[mark.end() :]
-        for candidate in (rest, _unquoted(rest)):
-            end = _object_end(candidate)
-            if end:
-                try:
-                    return loads(Failure, candidate[:end])
-                except WireError:
-                    continue
-    return None
+    return marked.find(text, MARK, Failure)
 
 
-def _object_end(text: str) -> int:
-    """Length of the JSON object that `text` starts with; 0 when there is none."""
-    try:
-        _, end = json.JSONDecoder().raw_decode(text)
-    except ValueError:
-        return 0
-    return end
-
-
-def _unquoted(text: str) -> str:
-    return text.replace('\\"', '"').replace("\\\\", "\\")
+def cut(failure: Failure) -> Failure:
+    """With the last MESSAGE_MAX characters of its message."""
+    return Failure(failure.reason, failure.message[-MESSAGE_MAX:], failure.final)

@@ -18,7 +18,7 @@ import pytest
 from raydock.batch.object_storage import ObjectStorage
 from raydock.batch.verify import verify
 from raydock.reasons import Reason
-from raydock.wire import failure
+from raydock.wire import last_report
 from raydock.wire.job import JobConfig, TablesInput
 from raydock.wire.ledger import Success
 from raydock.wire.record import dumps, loads
@@ -138,9 +138,10 @@ def finish(driver: subprocess.Popen[str], within_s: float = 200) -> tuple[int, s
 
 def failure_of(driver: subprocess.Popen[str], within_s: float = 200) -> tuple[int, str, str, bool]:
     code, said = finish(driver, within_s)
-    found = failure.find(said)
+    found = last_report.find(said)
     assert found is not None, said
-    return code, found.reason, found.message, found.final
+    assert found.failure is not None, said
+    return code, found.failure.reason, found.failure.message, found.failure.final
 
 
 def output_of(claims: Path) -> pa.Table:

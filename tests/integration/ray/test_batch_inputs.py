@@ -16,7 +16,7 @@ import pytest
 
 from raydock.batch.verify import verify
 from raydock.reasons import Reason
-from raydock.wire import failure
+from raydock.wire import last_report
 from raydock.wire.job import ColumnHandling, FilesInput, JobConfig, TablesInput
 from raydock.wire.record import dumps
 from tests.kit.local_ray import local_ray
@@ -202,8 +202,10 @@ def test_the_output_equals_direct_prediction(
 def test_a_row_that_names_no_file_is_one_that_fails(claims: Path, cluster: str) -> None:
     config = job(rows=({"file": "pvc://data/none"},), columns={"file": ColumnHandling()})
     code, said = drive(config, claims)
-    found = failure.find(said)
-    assert found is not None, said
+    report = last_report.find(said)
+    assert report is not None, said
+    assert report.failure is not None, said
+    found = report.failure
     assert (code, found.reason, found.final) == (1, Reason.TOO_MANY_FAILED_ROWS.value, True)
     assert "row 0: Unreadable" in found.message
     assert "pvc://data/none cannot be read: No such file or directory" in found.message

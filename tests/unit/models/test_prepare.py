@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-import os
+import random
 import tarfile
 import threading
 import zipfile
@@ -18,9 +18,10 @@ from raydock.reasons import Reason
 from raydock.wire import paths
 from tests.unit.models.server import Request, serving
 
-CONTENT = os.urandom(100_000)
+_bytes = random.Random(1).randbytes  # the same in each process of the tests, which compare their names
+CONTENT = _bytes(100_000)
 SUM = hashlib.sha256(CONTENT).hexdigest()
-OTHER = os.urandom(90_000)
+OTHER = _bytes(90_000)
 
 
 @pytest.fixture(autouse=True)

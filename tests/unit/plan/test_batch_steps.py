@@ -10,7 +10,6 @@ from raydock.api.batch_status import BatchJobStatus, JobState
 from raydock.capacity.verdict import Verdict
 from raydock.plan import resolved
 from raydock.plan.batchjob import Seen, Step, demand, more_workers, next_step, wanted_workers
-from raydock.wire.failure import line
 from raydock.wire.progress import Failure, Output
 from tests.unit.plan.given import DEFAULTS, NO, NOW, YES, after, job, record, report, run
 
@@ -76,13 +75,6 @@ STEPS = [
         None,
         {"result": "Failed/InputInvalid"},
         id="final failure",
-    ),
-    pytest.param(
-        ONE,
-        failed(f"logs\n{line(FINAL)}\nbye"),
-        None,
-        {"result": "Failed/InputInvalid"},
-        id="final failure, told by Ray's message alone",
     ),
     pytest.param(
         job(backoffLimit=0), failed(), None, {"result": "Failed/JobFailed"}, id="no retry is allowed"

@@ -1,0 +1,39 @@
+"""The models of the benchmark, as each way of the comparison calls them; loaded once by each worker."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+
+COLUMNS = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+
+
+class Iris:
+    """scikit-learn's over four columns: predict(DataFrame) -> DataFrame, as a user writes it."""
+
+    def __init__(self) -> None:
+        chance = np.random.default_rng(7)
+        rows = pd.DataFrame(chance.normal(size=(300, 4)), columns=COLUMNS)
+        self._model = LogisticRegression().fit(rows, np.arange(300) % 3)
+
+    def predict(self, batch: pd.DataFrame) -> pd.DataFrame:
+        """The class of each row."""
+        return pd.DataFrame({"id": batch["id"], "label": self._model.predict(batch[COLUMNS])})
+
+    def __call__(self, batch: pd.DataFrame) -> pd.DataFrame:
+        """As Ray Data calls it."""
+        return self.predict(batch)
+
+
+class Brightness:
+    """The mean of an uncompressed image's bytes: what is measured is how images come to a model."""
+
+    def predict(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """A mean for each row; the column of bytes is `image`."""
+        return [{"mean": float(np.frombuffer(row["image"], np.uint8).mean())} for row in batch]
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """As Ray Data calls it, with the columns `path` and `bytes`."""
+        means = [float(np.frombuffer(content, np.uint8).mean()) for content in batch["bytes"]]
+        return {"mean": np.array(means)}
