@@ -25,7 +25,7 @@ from raydock.batch.storage import NewFile, PosixStorage
 from raydock.wire.ledger import STAGING_DIR, SUCCESS_FILE
 from tests.chaos.scenario import Deed, Moment
 
-HOLD_S: Final = 60.0
+HOLD_S: Final = 300.0
 """After which a process goes on, should the harness have died."""
 LOOK_S: Final = 0.005
 FOLDERS: Final = ("moments", "reached", "gone", "faults")
@@ -52,7 +52,8 @@ def prepare(side: Path, moments: Iterable[Moment]) -> None:
 
 def reached(side: Path) -> dict[int, int]:
     """Mishaps that are due, and the pid of who waits there."""
-    return {int(path.name): int(path.read_text()) for path in (side / "reached").iterdir() if path.suffix == ""}
+    found = (path for path in (side / "reached").iterdir() if not path.suffix)
+    return {int(path.name): int(path.read_text()) for path in found}
 
 
 def let_go(side: Path, number: int) -> None:

@@ -56,7 +56,8 @@ def at(place: Place, claims: Path, server: Server, proxy: Proxy) -> Iterator[Out
 def can_mount() -> bool:
     """Whether this process may mount a file system."""
     tried = ["unshare", "--mount", "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/mnt"]
-    return bool(shutil.which("unshare")) and subprocess.run(tried, capture_output=True).returncode == 0
+    found = shutil.which("unshare") is not None
+    return found and subprocess.run(tried, check=False, capture_output=True).returncode == 0
 
 
 def _bucket(name: str, server: Server, proxy: Proxy) -> Output:

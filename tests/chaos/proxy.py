@@ -1,4 +1,4 @@
-"""Stands between the job and its object store, and disturbs: slow, refused, cut off, done but not told, down."""
+"""Between a job and its object store, and disturbs it: slow, refused, cut off, done but not told, down."""
 
 import http.client
 import http.server

@@ -22,7 +22,7 @@ from tests.chaos.scenario import Deed, Mishap, Scenario
 from tests.kit.object_store import Server
 
 LOOK_S: Final = 0.01
-RUN_S: Final = 180.0
+RUN_S: Final = 400.0
 """A run that takes longer hangs."""
 SETTLE_S: Final = 15.0
 """For what outlives a driver for a moment: its workers."""
