@@ -77,7 +77,8 @@ def _world(folder: Path) -> Iterator[World]:
                 **server.variables(proxy.port),
                 "PYTHONPATH": f"{here / 'operator'}:{here}",
                 "RAY_TMPDIR": str(folder / "ray"),
-            }
+            },
+            folder / "ray.log",
         )
         (folder / "ray").mkdir()
         head.start()

@@ -15,33 +15,43 @@ from tests.kit.local_ray import local_ray
 MARK: Final = "RAYDOCK_CHAOS_HEAD"
 """Environment variable that all processes of one Ray have, and no other one."""
 LOOK_S: Final = 0.02
+TRIES: Final = 5
+"""Ray gives up when a machine that is busy does not get it up in time."""
 
 
 class Head:
-    """Ray, one after the other; `environment` is that of its workers."""
+    """Ray, one after the other; `environment` is that of its workers, `log` takes its last words."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
         self._environment = environment
+        self._log = log
         self._holder: subprocess.Popen[str] | None = None
         self._mark = ""
         self.address = ""
 
     def start(self) -> None:
         """Returns once it takes jobs."""
+        for _ in range(TRIES):
+            if self._started():
+                return
+            self.kill()
+        raise AssertionError("Ray did not start: its last words are in ray.log")
+
+    def _started(self) -> bool:
         self._mark = secrets.token_hex(8)
         environment = {**os.environ, **self._environment, MARK: self._mark}  # noqa: TID251 - a child's
-        self._holder = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.head"],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        with self._log.open("a") as log:
+            self._holder = subprocess.Popen(
+                [sys.executable, "-m", "tests.chaos.head"],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         assert self._holder.stdout is not None
         self.address = self._holder.stdout.readline().strip()
-        if not self.address:
-            raise AssertionError("Ray did not start")
+        return bool(self.address)
 
     def kill(self) -> None:
         """SIGKILL all of it; returns once nothing of it is left."""

@@ -10,6 +10,8 @@ from enum import StrEnum
 from random import Random
 from typing import Final
 
+from typing_extensions import override
+
 from raydock.wire.job import SaveMode
 
 
@@ -56,6 +58,7 @@ class Moment:
     step: str = ""
     after: bool = False
 
+    @override
     def __str__(self) -> str:
         if not self.step:
             return f"at {self.nth} commits"
@@ -73,6 +76,7 @@ class Mishap:
     delay_s: float = 0.0
     """Of each operation that is SLOW."""
 
+    @override
     def __str__(self) -> str:
         times = f" x{self.times}" if self.times > 1 else ""
         return f"{self.deed}{times} {self.moment}"
@@ -107,6 +111,7 @@ class Scenario:
         """Rows that predict() gets at once."""
         return -(-self.rows_per_shard // self.batches_per_shard)
 
+    @override
     def __str__(self) -> str:
         job = f"{self.place} {self.save_mode}, {self.rows} rows in {self.shards} shards, {len(self.bad)} bad"
         return f"{job}: {'; '.join(str(mishap) for mishap in self.mishaps)}"
