@@ -29,6 +29,10 @@ SETTLE_S: Final = 15.0
 LASTING: Final = frozenset({Deed.FULL, Deed.DOWN})
 LASTING_S: Final = 20.0
 """At most: workers wait for their store much longer than a driver does here."""
+SLEEPS: Final = 0.6
+"""Share of the drivers that sleep until their successor has ended, of those that get one while they run."""
+SLEEP_S: Final = 60.0
+"""At most: the successor may need the workers that the sleeper has."""
 FAULTS: Final = frozenset({Deed.REFUSE, Deed.PARTIAL, Deed.LOST, Deed.FULL, Deed.DOWN})
 """What an attempt may fail of. Slow storage is none, nor are kills: of those it dies, or goes on."""
 
@@ -80,7 +84,7 @@ def run(scenario: Scenario, world: World) -> Told:
             home = f"{STAGING_DIR}/{earlier.JOB.uid}/drafts"
             earlier.publish(output.open(home), scenario.earlier_rows)
         going = _Going(scenario, world, claims, output, uid, whole)
-        with check.Watcher(whole) as watcher:
+        with check.Watcher(whole, uid) as watcher:
             try:
                 going.to_the_end()
                 wrong = going.settled(lambda: check.violations(whole, scenario, uid, watcher.seen))
@@ -112,6 +116,8 @@ class _Going:
         self._dice = Random(scenario.seed)
         self._pending = dict(enumerate(scenario.mishaps))
         self._lasting: dict[int, _Lasting] = {}
+        self._asleep: dict[int, tuple[Attempt, float]] = {}
+        """Moments at which a driver waits for the end of the one that was started after it."""
         self._judged = 0
         """Attempts that ended and were looked at."""
         self.attempts: list[Attempt] = []
@@ -126,6 +132,7 @@ class _Going:
                 raise _Over(f"it hangs: {self._last_words()}")
             for number, pid in self._due():
                 self._act(number, self._pending.pop(number), pid)
+            self._wake()
             self._mend_what_is_over()
             if not self._alive():
                 if self._ended():
@@ -187,6 +194,9 @@ class _Going:
                 self._world.head.start()
             case Deed.SECOND_DRIVER:
                 self._start(self.attempts[-1].number + 1)
+                if mishap.moment.who == "driver" and self._dice.random() < SLEEPS:
+                    self._asleep[number] = (self.attempts[-1], time.monotonic() + SLEEP_S)
+                    return
             case _:
                 self._output.spoil(number, mishap)
                 if mishap.deed in LASTING:
@@ -199,6 +209,12 @@ class _Going:
         pids = sorted({int(line.split()[0]) for line in lines})
         living = [pid for pid in pids if self._world.head.has(pid)]
         return self._dice.choice(living) if living else None
+
+    def _wake(self) -> None:
+        over = [n for n, (one, ends) in self._asleep.items() if not one.alive or time.monotonic() > ends]
+        for number in over:
+            del self._asleep[number]
+            inside.let_go(self._side, number)
 
     def _mend_what_is_over(self) -> None:
         ended = len(self.attempts) - len(self._alive())
