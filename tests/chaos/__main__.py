@@ -10,6 +10,7 @@ Exit code 0 if every output was exact, 1 if one was not.
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -42,6 +43,7 @@ def main() -> int:
         left = [one for one in scenarios if one.place is Place.DISK]
         scenarios = [one for one in scenarios if one.place is not Place.DISK]
         print(f"{len(left)} runs are left out, which need a small disk: nothing can be mounted here")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended on the way out
     told = _run_all(scenarios)
     print(summary(told))
     return 1 if any(one.wrong for one in told) else 0
