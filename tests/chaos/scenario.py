@@ -32,6 +32,8 @@ class Deed(StrEnum):
     KILL_DRIVER = "kill driver"
     KILL_HEAD = "kill head"
     """All of Ray, and the drivers, as when the head pod dies."""
+    KILL_OPERATOR = "kill operator"
+    """On a node."""
     SECOND_DRIVER = "second driver"
     """The next attempt starts while the one before still runs."""
     SLOW = "slow"
@@ -117,6 +119,19 @@ class Scenario:
         return f"{job}: {'; '.join(str(mishap) for mishap in self.mishaps)}"
 
 
+@dataclass(frozen=True)
+class OnNode:
+    """One run on a node, with the operator: a job of the quickstart, and what is killed when."""
+
+    seed: int
+    kills: tuple[tuple[Deed, float], ...]
+    """What, and after which share of the shards is committed, in the order of the shares."""
+
+    @override
+    def __str__(self) -> str:
+        return "; ".join(f"{deed} at {share:.0%}" for deed, share in self.kills)
+
+
 PUBLISHING: Final = ("decide", "move", "success", "undecide", "clean")
 DRIVER_STEPS: Final = ("plan", "owner", *PUBLISHING)
 WORKER_STEPS: Final = ("open", "predict", "close", "commit")
@@ -136,6 +151,8 @@ DEEDS: Final = {
     Place.DISK: {**EVERYWHERE, Deed.FULL: 12},
     Place.BUCKET: {**EVERYWHERE, Deed.DOWN: 2},
 }
+
+ON_NODE: Final = (Deed.KILL_WORKER, Deed.KILL_DRIVER, Deed.KILL_HEAD, Deed.KILL_OPERATOR)
 
 
 def draw(seed: int) -> Scenario:
@@ -157,6 +174,14 @@ def draw(seed: int) -> Scenario:
         bad=tuple(sorted(bad)),
         mishaps=tuple(_mishap(random, place, shards) for _ in range(random.choices([1, 2, 3], [5, 3, 2])[0])),
     )
+
+
+def draw_on_node(seed: int) -> OnNode:
+    """What happens on a node for `seed`."""
+    random = Random(seed)
+    deeds = random.choices(ON_NODE, k=random.choice([1, 2]))
+    shares = sorted(random.uniform(0.0, 0.95) for _ in deeds)
+    return OnNode(seed, tuple(zip(deeds, shares, strict=True)))
 
 
 def _mishap(random: Random, place: Place, shards: int) -> Mishap:
