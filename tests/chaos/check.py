@@ -17,7 +17,7 @@ from raydock.wire.record import loads
 from tests.chaos import earlier
 from tests.chaos.scenario import Scenario
 
-WATCH_S: Final = 0.02
+WATCH_S: Final = 0.05
 NAMED_AT_MOST: Final = 5
 
 

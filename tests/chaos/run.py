@@ -21,7 +21,7 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.scenario import Deed, Mishap, Scenario
 from tests.kit.object_store import Server
 
-LOOK_S: Final = 0.01
+LOOK_S: Final = 0.02
 RUN_S: Final = 400.0
 """A run that takes longer hangs."""
 SETTLE_S: Final = 15.0
@@ -29,8 +29,6 @@ SETTLE_S: Final = 15.0
 LASTING: Final = frozenset({Deed.FULL, Deed.DOWN})
 LASTING_S: Final = 20.0
 """At most: workers wait for their store much longer than a driver does here."""
-SLEEPS: Final = 0.6
-"""Share of the drivers that sleep until their successor has ended, of those that get one while they run."""
 SLEEP_S: Final = 60.0
 """At most: the successor may need the workers that the sleeper has."""
 FAULTS: Final = frozenset({Deed.REFUSE, Deed.PARTIAL, Deed.LOST, Deed.FULL, Deed.DOWN})
@@ -194,7 +192,7 @@ class _Going:
                 self._world.head.start()
             case Deed.SECOND_DRIVER:
                 self._start(self.attempts[-1].number + 1)
-                if mishap.moment.who == "driver" and self._dice.random() < SLEEPS:
+                if mishap.asleep:
                     self._asleep[number] = (self.attempts[-1], time.monotonic() + SLEEP_S)
                     return
             case _:

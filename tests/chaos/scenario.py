@@ -77,11 +77,13 @@ class Mishap:
     """Operations that a storage fault hits, or attempts that FULL and DOWN last."""
     delay_s: float = 0.0
     """Of each operation that is SLOW."""
+    asleep: bool = False
+    """The driver that comes to the moment sleeps there until the SECOND_DRIVER has ended."""
 
     @override
     def __str__(self) -> str:
         times = f" x{self.times}" if self.times > 1 else ""
-        return f"{self.deed}{times} {self.moment}"
+        return f"{self.deed}{times} {self.moment}{', the first asleep' if self.asleep else ''}"
 
 
 @dataclass(frozen=True)
@@ -133,17 +135,18 @@ class OnNode:
 
 
 PUBLISHING: Final = ("decide", "move", "success", "undecide", "clean")
-DRIVER_STEPS: Final = ("plan", "owner", *PUBLISHING)
+BEGINNING: Final = ("plan", "owner")
+DRIVER_STEPS: Final = (*BEGINNING, *PUBLISHING)
 WORKER_STEPS: Final = ("open", "predict", "close", "commit")
 EVERYWHERE: Final = {
     Deed.KILL_WORKER: 4,
     Deed.KILL_DRIVER: 5,
-    Deed.KILL_HEAD: 1,
-    Deed.SECOND_DRIVER: 2,
+    Deed.KILL_HEAD: 2,
+    Deed.SECOND_DRIVER: 4,
     Deed.SLOW: 2,
-    Deed.REFUSE: 3,
-    Deed.PARTIAL: 3,
-    Deed.LOST: 3,
+    Deed.REFUSE: 2,
+    Deed.PARTIAL: 2,
+    Deed.LOST: 2,
 }
 """How often each is drawn, beside the others; a killed head costs a start of Ray."""
 DEEDS: Final = {
@@ -190,6 +193,9 @@ def _mishap(random: Random, place: Place, shards: int) -> Mishap:
     match deed:
         case Deed.KILL_WORKER:
             steps: Sequence[tuple[str, str]] = [("worker", step) for step in WORKER_STEPS]
+        case Deed.SECOND_DRIVER:
+            # From the beginning on, so that both compute, as often as at the end.
+            steps = [("driver", step) for step in (*BEGINNING, *BEGINNING, *PUBLISHING)]
         case Deed.DOWN:
             # A worker whose store is gone waits for it longer than a test can.
             steps = [("driver", step) for step in DRIVER_STEPS]
@@ -197,11 +203,13 @@ def _mishap(random: Random, place: Place, shards: int) -> Mishap:
             steps = [("driver", step) for step in DRIVER_STEPS] + [("worker", step) for step in WORKER_STEPS]
     times = {Deed.DOWN: (1, 2), Deed.FULL: (1, 2)}.get(deed, (1, 4))
     fault = deed in {Deed.SLOW, Deed.REFUSE, Deed.PARTIAL, Deed.LOST, Deed.DOWN, Deed.FULL}
+    moment = _moment(random, steps, shards, by_commits=deed is not Deed.DOWN)
     return Mishap(
         deed,
-        _moment(random, steps, shards, by_commits=deed is not Deed.DOWN),
+        moment,
         times=random.randint(*times) if fault else 1,
         delay_s=round(random.uniform(0.05, 0.8), 2) if deed is Deed.SLOW else 0.0,
+        asleep=deed is Deed.SECOND_DRIVER and bool(moment.step) and random.random() < 0.5,
     )
 
 

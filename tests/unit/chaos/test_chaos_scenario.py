@@ -48,7 +48,7 @@ def test_a_moment_lies_within_the_job() -> None:
             assert 1 <= mishap.moment.nth < one.shards
 
 
-def test_the_runs_of_ci_have_every_place_and_most_of_what_can_go_wrong() -> None:
+def test_the_runs_of_ci_have_every_place_and_all_that_can_go_wrong() -> None:
     came = {mishap.deed for seed in range(20) for mishap in draw(seed).mishaps}
     assert {draw(seed).place for seed in range(20)} == set(Place)
-    assert came >= set(Deed) - {Deed.KILL_OPERATOR, Deed.SLOW, Deed.KILL_HEAD}
+    assert came == set(Deed) - {Deed.KILL_OPERATOR}
