@@ -58,14 +58,16 @@ def _go_apart() -> None:
 def _run_all(scenarios: Sequence[Scenario]) -> list[Told]:
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     told: list[Told] = []
-    with _world(folder) as world:
-        for scenario in scenarios:
-            told.append(run(scenario, world))
-            print(line(told[-1]), flush=True)
-    if any(one.wrong for one in told):
-        print(f"logs and inputs are kept in {folder}")
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with _world(folder) as world:
+            for scenario in scenarios:
+                told.append(run(scenario, world))
+                print(line(told[-1]), flush=True)
+    finally:
+        if any(one.wrong for one in told):
+            print(f"logs and inputs are kept in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
     return told
 
 

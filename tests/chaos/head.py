@@ -81,8 +81,8 @@ def kill(pid: int) -> None:
 
 def _has_mark(pid: int, mark: str) -> bool:
     try:
-        # Empty once a process has ended and only waits for its parent.
-        return f"{MARK}={mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        # Empty once a process has ended and only waits for its parent; a title may stand over its beginning.
+        return mark.encode() in Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return False
 
