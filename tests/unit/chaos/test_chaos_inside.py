@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from raydock.batch.object_storage import ObjectStorage
 from raydock.batch.storage import PosixStorage
 from tests.chaos import inside
 from tests.chaos.inside import Fault, Gate, step_of
@@ -14,7 +15,7 @@ from tests.chaos.scenario import Deed, Moment
 @pytest.fixture
 def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PosixStorage:
     """A directory whose operations pass a gate that waits for the driver's second `commit`."""
-    for kind in (inside.PosixStorage, inside.ObjectStorage):
+    for kind in (PosixStorage, ObjectStorage):
         for method in inside.METHODS:
             monkeypatch.setattr(kind, method, getattr(kind, method))  # so that it is taken back
     monkeypatch.setattr(inside, "HOLD_S", 10.0)
