@@ -85,8 +85,8 @@ def _world(folder: Path) -> Iterator[World]:
             folder / "ray.log",
         )
         (folder / "ray").mkdir()
-        head.start()
         try:
+            head.start()
             yield World(folder, head, server, proxy)
         finally:
             head.kill()
