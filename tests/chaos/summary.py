@@ -27,9 +27,12 @@ def _summary(told: Sequence[Told]) -> Iterator[str]:
     if not told:
         return
     came = Counter(deed for one in told for deed in one.came)
-    bad = Counter(deed for one in wrong for deed in set(one.came))
     for deed, times in came.most_common():
-        yield f"  {deed:14} came {times:3} times, in {bad[deed]} runs with a violation"
+        runs = [one for one in told if deed in one.came]
+        counts = (
+            f"{times:4} times in {len(runs):3} runs, {sum(bool(one.wrong) for one in runs)} with a violation"
+        )
+        yield f"  {deed:14}{counts}, {mean(one.recomputed for one in runs):.1%} recomputed"
     shares = [one.recomputed for one in told]
     attempts = [one.attempts for one in told]
     yield f"recomputed: {mean(shares):.1%} of the rows on average, {max(shares):.1%} at most"
