@@ -81,6 +81,9 @@ def _world(folder: Path) -> Iterator[World]:
                 **server.variables(proxy.port),
                 "PYTHONPATH": f"{here / 'operator'}:{here}",
                 "RAY_TMPDIR": str(folder / "ray"),
+                # Each worker imports Ray: compiled once, where the environment of the tests keeps nothing.
+                "PYTHONPYCACHEPREFIX": str(folder / "compiled"),
+                "PYTHONDONTWRITEBYTECODE": "",
             },
             folder / "ray.log",
         )
