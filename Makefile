@@ -1,7 +1,7 @@
 # Thin on purpose: each target calls a script or a module. The first use of one brings what it needs, later ones are quick.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test unit integration e2e lint lock venv helm crds chart changelog bench \
+.PHONY: help demo test unit integration e2e chaos lint lock venv helm crds chart changelog bench \
 	node-up node-down node-status images test-images kubeconfig env kind-up kind-down
 
 CACHE := $(or $(RAYDOCK_CACHE),$(HOME)/.cache/raydock)
@@ -24,6 +24,10 @@ integration: venv ## tests against a real API server and etcd, on loopback
 
 e2e: venv ## tests on the embedded node, which they bring up
 	@$(PYTEST) tests/e2e $(ARGS)
+
+chaos: venv ## batch jobs, killed and disturbed at random; each row checked (RUNS: 20, SEED: 0)
+	@PYTHONPATH=operator:. PATH="$(CACHE)/venv/bin:$(CACHE)/bin:$$PATH" $(CACHE)/venv/bin/python -m tests.chaos \
+		--runs $(or $(RUNS),20) --seed $(or $(SEED),0) $(ARGS)
 
 lint: venv helm ## every static check (ARGS: only those named)
 	@hack/lint.sh $(ARGS)

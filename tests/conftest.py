@@ -19,6 +19,7 @@ def pytest_configure() -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", choices=["check", "write"], default="check", help="write: renew want.yaml")
     parser.addoption("--rounds", type=int, default=2, help="e2e: how often a race is run")
+    parser.addoption("--seed", type=int, default=0, help="e2e: the first one of what is drawn")
     parser.addoption("--reuse", action="store_true", help="e2e: keep and reuse the namespace")
 
 

@@ -88,6 +88,11 @@ def remove(node: Cluster) -> None:
 @pytest.fixture
 def operator_pod(node: Cluster) -> str:
     """Name of the operator's pod, once it is the only one and ready."""
+    return ready_operator(node)
+
+
+def ready_operator(node: Cluster) -> str:
+    """Name of the operator's pod, once it is the only one and ready."""
     system = Cluster(node.env, SYSTEM, node.images)
 
     def ready() -> str | None:
