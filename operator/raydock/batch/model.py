@@ -6,21 +6,17 @@ import os
 import sys
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 
 from raydock.batch.convert import Form, Unconvertible, form_of, to_arrow, to_form
+from raydock.batch.functions import choose
 from raydock.models.entry import LoadFailed, cut_traceback, load_attribute
 from raydock.models.prepare import prepare
 from raydock.reasons import Reason
 from raydock.wire.job import JobConfig
 from raydock.wire.paths import MODEL_PATH_ENV
-
-HOW: Final = (
-    "a batch job calls predict(batch): define it in the class of importPath, or beside the application"
-)
-"""End of the messages about a model that cannot be used in a batch."""
 
 
 class Predictor:
@@ -49,9 +45,15 @@ def load(config: JobConfig) -> Predictor:
         os.environ[MODEL_PATH_ENV] = str(path)  # noqa: TID251 - this process's own, for the user's code
     found = load_attribute(config.import_path)
     module = sys.modules[config.import_path.partition(":")[0]]
+    chosen = choose(found, module, config.function)
+    if config.params and not chosen.takes_params:
+        raise LoadFailed(
+            Reason.PARAMS_INVALID,
+            "the model takes no params: define reconfigure(params), or take spec.params out",
+        )
     try:
-        predict, reconfigure = _entries(found, module)
-        if config.params and callable(reconfigure):
+        predict, reconfigure = chosen.bind()
+        if config.params and reconfigure is not None:
             _hand_over(config.params, reconfigure)
     except (LoadFailed, SystemExit):
         raise
@@ -64,34 +66,7 @@ def load(config: JobConfig) -> Predictor:
         raise LoadFailed(Reason.INVALID_SPEC, str(exc)) from exc
 
 
-def _entries(found: Any, module: Any) -> tuple[Callable[[Any], Any], Any]:
-    """predict() and, where there is one, reconfigure(), for what an import path named.
-
-    The forms are those that serving takes (raydock.serve.load). An application knows requests, not batches:
-    for one, and for a function that builds one, the module's own predict() is called.
-    """
-    if inspect.isclass(found) and hasattr(found, "predict"):
-        found = found()
-    if not inspect.isroutine(found) and callable(getattr(found, "predict", None)):
-        return found.predict, getattr(found, "reconfigure", None)
-    beside = getattr(module, "predict", None)
-    if callable(beside):
-        return beside, getattr(module, "reconfigure", None)
-    bound = getattr(found, "_bound_deployment", None)  # a Ray Serve application
-    if bound is not None and hasattr(bound.func_or_class, "predict"):
-        made = bound.func_or_class(*bound.init_args, **bound.init_kwargs)
-        return made.predict, getattr(made, "reconfigure", None)
-    if inspect.isroutine(found):
-        return found, getattr(module, "reconfigure", None)
-    raise LoadFailed(Reason.IMPORT_FAILED, f"{module.__name__} has no predict(): {HOW}")
-
-
 def _hand_over(params: Mapping[str, Any], reconfigure: Callable[[dict[str, Any]], Any]) -> None:
-    if reconfigure is None:
-        raise LoadFailed(
-            Reason.INVALID_SPEC,
-            "the model takes no params: define reconfigure(params), or take spec.params out",
-        )
     answer = reconfigure(dict(params))
     if inspect.isawaitable(answer):
         asyncio.run(_wait(answer))

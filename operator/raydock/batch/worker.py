@@ -242,7 +242,7 @@ class Worker:
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise Terminal(
-                Reason.INVALID_SPEC,
+                Reason.PARAMS_INVALID,
                 f"column {twice!r} would be in the output twice: take it out of output.carry or of predict()",
             )
         carried = [pa.chunked_array([batch.column(name)]) for name in config.carry]

@@ -123,6 +123,7 @@ def job_config(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> JobConfi
         output_uri=cr.spec.output.uri,
         model_uri=resolved.model.uri if resolved.model else None,
         model_sha256=resolved.model.sha256 if resolved.model else None,
+        function=cr.spec.function,
         params=cr.spec.params,
         carry=tuple(cr.spec.output.carry),
         save_mode=cr.spec.output.save_mode.value,

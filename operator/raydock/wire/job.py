@@ -65,6 +65,8 @@ class JobConfig:
     output_uri: str
     model_uri: str | None = None
     model_sha256: str | None = None
+    function: str | None = None
+    """What predicts; None: `predict`, or the only one."""
     params: Mapping[str, Any] = field(default_factory=dict)
     carry: tuple[str, ...] = ()
     """Input columns that are copied into the output, before the model's own."""

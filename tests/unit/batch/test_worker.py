@@ -166,6 +166,26 @@ def test_a_class_is_made_once_and_gets_the_params(module: Any, config: JobConfig
     assert output(tmp_path)["y"].to_pylist() == [3 * n for n in range(100)]
 
 
+def test_a_named_function_predicts(module: Any, config: JobConfig, tmp_path: Path) -> None:
+    class Model:
+        def predict(self, batch: pa.Table) -> pa.Table:
+            raise AssertionError("not this one")
+
+        def double(self, batch: pa.Table) -> pa.Table:
+            return in_arrow(batch)
+
+    module.Model = Model
+    run(replace(config, import_path="user_model:Model", function="double"), tmp_path)
+    assert output(tmp_path).num_rows == 100
+
+
+def test_params_without_a_place_for_them_are_refused(module: Any, config: JobConfig, tmp_path: Path) -> None:
+    module.predict = in_arrow
+    said = failure(run(replace(config, params={"factor": 3}), tmp_path))
+    assert (said.reason, said.final) == (Reason.PARAMS_INVALID.value, True)
+    assert "the model takes no params" in said.message
+
+
 def test_beside_an_application_the_modules_predict_is_called(
     module: Any, config: JobConfig, tmp_path: Path
 ) -> None:
@@ -223,7 +243,7 @@ def growing(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ("predict", "reason", "final", "told"),
     [
         pytest.param(
-            the_id_again, Reason.INVALID_SPEC, True, "column 'id' would be in the output twice", id="twice"
+            the_id_again, Reason.PARAMS_INVALID, True, "column 'id' would be in the output twice", id="twice"
         ),
         pytest.param(lambda: 7, Reason.INVALID_SPEC, True, "takes no argument", id="no parameter"),
         pytest.param(growing, Reason.PREDICT_FAILED, True, "as int64 first and as double later", id="widens"),
