@@ -42,11 +42,21 @@ class Chosen:
         """Whether there is a reconfigure()."""
         return callable(getattr(self.holder.where, RECONFIGURE, None))
 
-    def bind(self) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
-        """The function and reconfigure(), to be called; makes what they belong to. Raises what that does."""
+    def bind(self) -> "Bound":
+        """What can be called; makes what the function belongs to. Raises what that does."""
         made = self.holder.make()
         function = getattr(made, self.name) if self.name else self.function
-        return function, getattr(made, RECONFIGURE, None)
+        return Bound(made, function, getattr(made, RECONFIGURE, None))
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The function that predicts, and what it belongs to."""
+
+    owner: Any
+    """An object or a module."""
+    function: Callable[..., Any]
+    reconfigure: Callable[[dict[str, Any]], Any] | None
 
 
 def choose(found: Any, module: Any, name: str | None) -> Chosen:

@@ -5,13 +5,16 @@ import inspect
 import os
 import sys
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
 from raydock.batch.convert import Form, Unconvertible, form_of, to_arrow, to_form
+from raydock.batch.declared import Declared, declared
 from raydock.batch.functions import choose
+from raydock.batch.params import divided
 from raydock.models.entry import LoadFailed, cut_traceback, load_attribute
 from raydock.models.prepare import prepare
 from raydock.reasons import Reason
@@ -22,20 +25,28 @@ from raydock.wire.paths import MODEL_PATH_ENV
 class Predictor:
     """A loaded model: Arrow in, Arrow out."""
 
-    def __init__(self, predict: Callable[[Any], Any], form: Form) -> None:
+    def __init__(self, predict: Callable[..., Any], form: Form, declared: Declared) -> None:
         self._predict = predict
         self._form = form
+        self._declared = declared
         # One loop for all batches: what the user's coroutine keeps in it lives on from one to the next.
         self._runner = asyncio.Runner() if inspect.iscoroutinefunction(predict) else None
         if self._runner is not None:
             weakref.finalize(self, self._runner.close)
 
+    def refuse_missing(self, columns: Sequence[str]) -> None:
+        """Raises Terminal(INPUT_INVALID) where the model declares an input that is none of `columns`."""
+        self._declared.refuse_missing(columns)
+
     def __call__(self, batch: pa.RecordBatch) -> pa.Table:
-        """What the model says about `batch`. Raises what predict() raises, and convert.Unconvertible."""
-        answer = self._predict(to_form(batch, self._form))
+        """What the model says about `batch`.
+
+        Raises what predict() raises, convert.Unconvertible, failures.RowFailed and Terminal(INPUT_INVALID).
+        """
+        answer = self._predict(to_form(self._declared.given(batch), self._form))
         if self._runner is not None:
             answer = self._runner.run(answer)
-        return to_arrow(answer)
+        return self._declared.answer(to_arrow(answer))
 
 
 def load(config: JobConfig) -> Predictor:
@@ -46,22 +57,20 @@ def load(config: JobConfig) -> Predictor:
     found = load_attribute(config.import_path)
     module = sys.modules[config.import_path.partition(":")[0]]
     chosen = choose(found, module, config.function)
-    if config.params and not chosen.takes_params:
-        raise LoadFailed(
-            Reason.PARAMS_INVALID,
-            "the model takes no params: define reconfigure(params), or take spec.params out",
-        )
+    # Before the model is made, which may take minutes.
+    own, rest = divided(chosen.function, config.params, reconfigure=chosen.takes_params)
     try:
-        predict, reconfigure = chosen.bind()
-        if config.params and reconfigure is not None:
-            _hand_over(config.params, reconfigure)
+        bound = chosen.bind()
+        if rest and bound.reconfigure is not None:
+            _hand_over(rest, bound.reconfigure)
     except (LoadFailed, SystemExit):
         raise
     except Exception as exc:
         said = f"{config.import_path} failed while it was set up:\n{cut_traceback(exc)}"
         raise LoadFailed(Reason.MODEL_LOAD_FAILED, said) from exc
+    predict = partial(bound.function, **own) if own else bound.function
     try:
-        return Predictor(predict, form_of(predict))
+        return Predictor(predict, form_of(predict), declared(bound.owner))
     except Unconvertible as exc:
         raise LoadFailed(Reason.INVALID_SPEC, str(exc)) from exc
 

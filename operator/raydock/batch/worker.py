@@ -103,7 +103,7 @@ class Worker:
             with self._try(shard) as trying:
                 # Not in __init__: what fails there reaches the driver as a dead actor, without a reason.
                 if self._predict is None:
-                    self._predict = model.load(self._setting.config)
+                    self._predict = self._loaded()
                 return Outcome() if shard == LOAD else self._run(shard, self._predict, trying)
         except LoadFailed as exc:
             return Outcome(failure=exc.failure())
@@ -115,6 +115,13 @@ class Worker:
         except Exception as exc:  # noqa: BLE001 - reading or writing failed: another attempt may do better
             said = f"shard {shard.index} failed:\n{cut_traceback(exc)}"
             return Outcome(failure=Failure(Reason.JOB_FAILED.value, said))
+
+    def _loaded(self) -> model.Predictor:
+        """The model. Raises LoadFailed, and Terminal(INPUT_INVALID) where the input lacks what it wants."""
+        config = self._setting.config
+        predict = model.load(config)
+        predict.refuse_missing(config.tables.columns or self._setting.columns)
+        return predict
 
     def _try(self, shard: Shard) -> Try:
         setting, config = self._setting, self._setting.config

@@ -51,8 +51,7 @@ def module() -> Iterator[ModuleType]:
 
 
 def answer(module: Any, found: Any, name: str = "") -> Any:
-    predict, _ = choose(found, module, name or None).bind()
-    return predict(None)
+    return choose(found, module, name or None).bind().function(None)
 
 
 @pytest.mark.parametrize(

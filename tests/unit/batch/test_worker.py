@@ -186,6 +186,36 @@ def test_params_without_a_place_for_them_are_refused(module: Any, config: JobCon
     assert "the model takes no params" in said.message
 
 
+def test_a_model_with_declared_columns(module: Any, config: JobConfig, tmp_path: Path) -> None:
+    class Model:
+        inputs = pa.schema([("id", pa.string())])
+        outputs = pa.schema([("y", pa.int16())])
+
+        def predict(self, batch: list[dict[str, Any]], *, factor: int = 1) -> list[dict[str, Any]]:
+            assert list(batch[0]) == ["id"]
+            return [{"y": "odd" if row["id"] == "77" else int(row["id"]) * factor} for row in batch]
+
+    module.Model = Model
+    module_path = "user_model:Model"
+    config = replace(config, import_path=module_path, max_failed_rows=1, retries_per_batch=0)
+    run(replace(config, params={"factor": "2"}), tmp_path)
+    got = output(tmp_path)
+    assert got.schema.field("y").type == pa.int16()
+    assert got["y"].to_pylist() == [2 * n for n in range(100) if n != 77]
+    assert failed_rows(tmp_path)["error_type"].to_pylist() == ["UnusableOutput"]
+
+
+def test_an_input_that_the_model_lacks_ends_the_job_before_a_row_is_read(
+    module: Any, config: JobConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module.predict = in_arrow
+    module.inputs = pa.schema([("x", pa.float64()), ("z", pa.float64())])
+    monkeypatch.setattr(Worker, "_read", lambda *_: pytest.fail("a row was read"))
+    said = failure(run(config, tmp_path))
+    assert (said.reason, said.final) == (Reason.INPUT_INVALID.value, True)
+    assert "the model's inputs name 'z'; it gets id, x, tags" in said.message
+
+
 def test_beside_an_application_the_modules_predict_is_called(
     module: Any, config: JobConfig, tmp_path: Path
 ) -> None:
