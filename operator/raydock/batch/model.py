@@ -1,17 +1,19 @@
 """From `server.importPath` to the function that predicts a batch."""
 
 import asyncio
+import contextlib
 import inspect
 import os
 import sys
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
-from raydock.batch.convert import Form, Unconvertible, form_of, to_arrow, to_form
+from raydock.batch.convert import Form, Unconvertible, form_of, source_rows, to_arrow, to_form
 from raydock.batch.declared import Declared, declared
 from raydock.batch.functions import choose
 from raydock.batch.params import divided
@@ -22,15 +24,31 @@ from raydock.wire.job import JobConfig
 from raydock.wire.paths import MODEL_PATH_ENV
 
 
+@dataclass(frozen=True)
+class Piece:
+    """What a model gave at once."""
+
+    table: pa.Table
+    rows: pa.Array | None = None
+    """Number in the batch of the row that each row was made of; None where nothing is said about it."""
+
+
 class Predictor:
-    """A loaded model: Arrow in, Arrow out."""
+    """A loaded model: Arrow in, Arrow out.
+
+    A generator function, also an asynchronous one, makes rows: as many as it likes of each batch. Any other
+    answers each row with one.
+    """
 
     def __init__(self, predict: Callable[..., Any], form: Form, declared: Declared) -> None:
         self._predict = predict
         self._form = form
         self._declared = declared
+        in_loop = inspect.isasyncgenfunction(predict)
+        self.grows = in_loop or inspect.isgeneratorfunction(predict)
+        """Whether it makes rows."""
         # One loop for all batches: what the user's coroutine keeps in it lives on from one to the next.
-        self._runner = asyncio.Runner() if inspect.iscoroutinefunction(predict) else None
+        self._runner = asyncio.Runner() if in_loop or inspect.iscoroutinefunction(predict) else None
         if self._runner is not None:
             weakref.finalize(self, self._runner.close)
 
@@ -38,15 +56,35 @@ class Predictor:
         """Raises Terminal(INPUT_INVALID) where the model declares an input that is none of `columns`."""
         self._declared.refuse_missing(columns)
 
-    def __call__(self, batch: pa.RecordBatch) -> pa.Table:
-        """What the model says about `batch`.
+    def __call__(self, batch: pa.RecordBatch) -> Generator[Piece]:
+        """What the model says about `batch`: one piece, or any number where it makes rows.
 
         Raises what predict() raises, convert.Unconvertible, failures.RowFailed and Terminal(INPUT_INVALID).
         """
-        answer = self._predict(to_form(self._declared.given(batch), self._form))
-        if self._runner is not None:
-            answer = self._runner.run(answer)
-        return self._declared.answer(to_arrow(answer))
+        given = to_form(self._declared.given(batch), self._form)
+        for answer in self._made(given) if self.grows else (self._answer(given),):
+            table, rows = to_arrow(answer), None
+            if self.grows and not table.num_rows:
+                continue  # an empty list has no columns to judge
+            if self.grows:
+                table, rows = source_rows(table, batch.num_rows)
+            yield Piece(self._declared.answer(table), rows)
+
+    def _answer(self, given: Any) -> Any:
+        answer = self._predict(given)
+        return answer if self._runner is None else self._runner.run(answer)
+
+    def _made(self, given: Any) -> Iterator[Any]:
+        pieces = self._predict(given)
+        if self._runner is None:
+            with contextlib.closing(pieces):
+                yield from pieces
+            return
+        try:
+            while (piece := self._runner.run(_next(pieces))) is not _END:
+                yield piece
+        finally:
+            self._runner.run(_wait(pieces.aclose()))
 
 
 def load(config: JobConfig) -> Predictor:
@@ -83,3 +121,10 @@ def _hand_over(params: Mapping[str, Any], reconfigure: Callable[[dict[str, Any]]
 
 async def _wait(answer: Any) -> None:
     await answer
+
+
+async def _next(pieces: AsyncGenerator[Any]) -> Any:
+    return await anext(pieces, _END)
+
+
+_END: Final = object()

@@ -40,6 +40,13 @@ class CommitRecord:
     error_sha256: str = ""
     first_failures: tuple[FailedRow, ...] = ()
     """Some of the failed rows, for people."""
+    input_rows_done: int | None = None
+    """Rows of the input that `rows` were made of; None where each gave one."""
+
+    @property
+    def answered(self) -> int:
+        """Rows of the input that did not fail."""
+        return self.rows if self.input_rows_done is None else self.input_rows_done
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,13 @@ class JobOutput:
     finished_at: str
     """RFC 3339, UTC."""
     shards: int = 0
+    input_rows_done: int | None = None
+    """As in Success."""
+
+    @property
+    def answered(self) -> int:
+        """Rows of the input that did not fail."""
+        return self.rows if self.input_rows_done is None else self.input_rows_done
 
 
 @dataclass(frozen=True)
@@ -103,6 +117,10 @@ class Success:
     earlier: tuple[JobOutput, ...] = ()
     """What was published here before, newest first; its files are gone, or in `files` with their job."""
     version: int = 1
+    shards: int = 0
+    """0: written by a raydock that did not say."""
+    input_rows_done: int | None = None
+    """Rows of the input that `rows` were made of; None where each gave one."""
 
     @property
     def own(self) -> JobOutput:
@@ -111,9 +129,17 @@ class Success:
         size = sum(file.bytes for file in files)
         errors = [file for file in self.errors if file.job is None]
         # A shard has one file where all its rows were good, or all bad, else two of the same name.
-        shards = len({file.path.rpartition("/")[2] for file in (*files, *errors)})
+        named = len({file.path.rpartition("/")[2] for file in (*files, *errors)})
         return JobOutput(
-            self.job, self.input, self.rows, self.failed_rows, len(files), size, self.finished_at, shards
+            self.job,
+            self.input,
+            self.rows,
+            self.failed_rows,
+            len(files),
+            size,
+            self.finished_at,
+            self.shards or named,
+            self.input_rows_done,
         )
 
     def of(self, uid: str) -> JobOutput | None:

@@ -131,7 +131,8 @@ def test_a_loaded_model_predicts_with_them(
 ) -> None:
     predict = model.load(job(params, monkeypatch))
     batch = pa.record_batch({"x": pa.array([1, 2])})
-    assert predict(batch)["y"].to_pylist() == want
+    (piece,) = predict(batch)
+    assert piece.table["y"].to_pylist() == want
 
 
 def test_params_are_judged_before_the_model_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
