@@ -215,6 +215,7 @@ class Ledger:
             ),
             shards=len(plan.shards),
             input_rows_done=sum(r.answered for r in kept) if grew else None,
+            mode=next((r.mode for r in kept), None),
         )
         files = (*(r.file for r in data), *(r.error_file for r in errors))
         return success, tuple(self.data_path(file) for file in files)

@@ -36,7 +36,7 @@ from raydock.errors import Terminal, Unfinished
 from raydock.models import console
 from raydock.models.entry import LoadFailed, cut_traceback
 from raydock.reasons import Reason
-from raydock.wire.job import JobConfig
+from raydock.wire.job import JobConfig, OutputMode
 from raydock.wire.ledger import CommitRecord, JobName
 from raydock.wire.progress import Failure
 from raydock.wire.record import dumps, loads
@@ -158,28 +158,32 @@ class Worker:
         ) as failed:
             try:
                 self._probe(shard, predict, trying)
-                written = _write(
-                    self._answers(shard, predict, trying, failed, answered),
-                    lambda: storage.open_new(self._ledger.data_path(file)),
+                tables = self._answers(shard, predict, trying, failed, answered)
+                written = (
+                    _counted(tables)
+                    if config.output_mode == OutputMode.SUMMARY_ONLY
+                    else _write(tables, lambda: storage.open_new(self._ledger.data_path(file)))
                 )
             except OverLimit:
                 return Outcome(overrun=Overrun(failed.rows, failed.first))
             errors = failed.close()
         if answered.rows + failed.rows != shard.rows:
             raise OSError(f"read {answered.rows + failed.rows} rows of {shard.rows}: the input changed")
+        kept = written.rows and config.output_mode != OutputMode.SUMMARY_ONLY
         record = CommitRecord(
             shard=shard.index,
-            file=file if written.rows else "",
+            file=file if kept else "",
             rows=written.rows,
             failed_rows=failed.rows,
             bytes=written.bytes,
-            sha256=written.sha256 if written.rows else "",
+            sha256=written.sha256 if kept else "",
             attempt=attempt,
             error_file=error_file if errors else "",
             error_bytes=errors.bytes if errors else 0,
             error_sha256=errors.sha256 if errors else "",
             first_failures=failed.first,
             input_rows_done=answered.rows if predict.grows else None,
+            mode=config.output_mode,
         )
         return Outcome(record=self._ledger.commit(record))
 
@@ -289,6 +293,11 @@ def _ahead(items: Iterator[T]) -> Iterator[T]:
         while (item := coming.result()) is not end:
             coming = pool.submit(next, items, end)
             yield item  # type: ignore[misc]  # not `end`
+
+
+def _counted(tables: Iterator[pa.Table]) -> Written:
+    """All `tables`, counted and not kept."""
+    return Written(sum(table.num_rows for table in tables), 0, "")
 
 
 def _write(tables: Iterator[pa.Table], open_file: Callable[[], Any]) -> Written:

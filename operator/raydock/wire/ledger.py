@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from raydock.wire.job import OutputMode
+
 SUCCESS_FILE: Final = "_SUCCESS"
 STAGING_DIR: Final = "_staging"
 ERRORS_DIR: Final = "_errors"
@@ -42,6 +44,8 @@ class CommitRecord:
     """Some of the failed rows, for people."""
     input_rows_done: int | None = None
     """Rows of the input that `rows` were made of; None where each gave one."""
+    mode: str | None = None
+    """SummaryOnly: `rows` were counted and not kept. None: they are in `file`."""
 
     @property
     def answered(self) -> int:
@@ -94,6 +98,13 @@ class JobOutput:
     shards: int = 0
     input_rows_done: int | None = None
     """As in Success."""
+    mode: str | None = None
+    """As in Success."""
+
+    @property
+    def kept(self) -> int:
+        """Rows that are in files."""
+        return 0 if self.mode == OutputMode.SUMMARY_ONLY else self.rows
 
     @property
     def answered(self) -> int:
@@ -121,6 +132,8 @@ class Success:
     """0: written by a raydock that did not say."""
     input_rows_done: int | None = None
     """Rows of the input that `rows` were made of; None where each gave one."""
+    mode: str | None = None
+    """SummaryOnly: `rows` were counted and not kept. None: they are in `files`."""
 
     @property
     def own(self) -> JobOutput:
@@ -140,6 +153,7 @@ class Success:
             self.finished_at,
             self.shards or named,
             self.input_rows_done,
+            self.mode,
         )
 
     def of(self, uid: str) -> JobOutput | None:

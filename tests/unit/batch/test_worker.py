@@ -25,7 +25,7 @@ from raydock.batch.verify import verify
 from raydock.batch.worker import LOAD, Outcome, Setting, Worker
 from raydock.reasons import Reason
 from raydock.wire.job import JobConfig, TablesInput
-from raydock.wire.ledger import JobName
+from raydock.wire.ledger import JobName, Success
 from raydock.wire.progress import Failure
 from raydock.wire.record import dumps, loads
 
@@ -164,6 +164,28 @@ def test_a_class_is_made_once_and_gets_the_params(module: Any, config: JobConfig
     run(replace(config, import_path="user_model:Model", params={"factor": 3}), tmp_path)
     assert Model.made == 1
     assert output(tmp_path)["y"].to_pylist() == [3 * n for n in range(100)]
+
+
+def test_a_summary_counts_and_keeps_the_failed_rows_alone(
+    module: Any, config: JobConfig, tmp_path: Path
+) -> None:
+    def predict(batch: pa.Table) -> pa.Table:
+        if {3, 70} & set(batch["id"].to_pylist()):
+            raise ValueError("not this one")
+        return in_arrow(batch)
+
+    module.predict = predict
+    config = replace(config, output_mode="SummaryOnly", max_failed_rows=2, retries_per_batch=0)
+    outcomes = run(config, tmp_path)
+    out = tmp_path / "data" / "out"
+    assert verify(out) == []
+    assert not list(out.glob("*.parquet"))
+    assert failed_rows(tmp_path)["id"].to_pylist() == [3, 70]
+    success = loads(Success, (out / "_SUCCESS").read_bytes())
+    assert (success.rows, success.failed_rows, success.files, success.mode) == (98, 2, (), "SummaryOnly")
+    assert success.own.shards == sum(outcome.record is not None for outcome in outcomes)
+    edit(out, mode="Rows")
+    assert verify(out) == ["_SUCCESS counts 98 rows, its files 0"]
 
 
 def test_a_named_function_predicts(module: Any, config: JobConfig, tmp_path: Path) -> None:
