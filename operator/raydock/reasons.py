@@ -153,6 +153,10 @@ class Reason(StrEnum):
         "InputInvalid",
         "The input has no row, no matching file, lacks a column or cannot be read; nothing was published.",
     )
+    PARAMS_INVALID = (
+        "ParamsInvalid",
+        "The model has no such function or parameter, or a value is of another type; no row was read.",
+    )
     INPUT_CHANGED = "InputChanged", "A file of the input changed between two attempts."
     OUTPUT_NOT_EMPTY = "OutputNotEmpty", "The output holds something already, or another job writes there."
     OUTPUT_UNSUITABLE = (

@@ -8,7 +8,7 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 from raydock.api.base import ObjectName, Spec
 from raydock.api.rule import UNIQUE, Matches, Rule
 from raydock.api.workload import HTTP_URI, PVC_URI, STAYS_INSIDE, STORE_URI
-from raydock.wire.job import SaveMode
+from raydock.wire.job import OutputMode, SaveMode
 
 ColumnName = Annotated[str, MinLen(1), MaxLen(256)]
 ColumnNames = Annotated[tuple[ColumnName, ...], MaxLen(512), UNIQUE]
@@ -148,6 +148,9 @@ class Output(Spec):
     uri: OutputUri
     """Directory: `pvc://CLAIM/PATH`, or a place in an object store: `s3://`, `gs://` or `az://`. One running
     job owns it."""
+    mode: OutputMode = OutputMode.ROWS
+    """Rows: what the model gives is kept. SummaryOnly: it is counted and thrown away; `_SUCCESS` and the rows
+    that failed, in `_errors/`, are all that is written. Default Rows."""
     save_mode: SaveMode = SaveMode.ERROR
     """Error: fail when the directory holds anything but leftovers of ended jobs. Overwrite: replace what an
     earlier job published, in one step. Append: keep it, and list it in `_SUCCESS` too. Default Error."""

@@ -49,7 +49,7 @@ class BatchProgress(Status):
     percent: Annotated[int, Ge(0), Le(100)] | None = None
     """Share of the rows, in percent."""
     rows_done: Count | None = None
-    """Rows in committed shards."""
+    """Rows of the input in committed shards."""
     rows_total: Count | None = None
     """Rows of the input."""
     rows_failed: Count | None = None

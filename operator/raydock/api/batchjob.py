@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Final, Literal
 
-from annotated_types import Ge, Le, MaxLen
+from annotated_types import Ge, Le, MaxLen, MinLen
 from typing_extensions import override
 
 from raydock.api.base import (
@@ -21,13 +21,20 @@ from raydock.api.base import (
 from raydock.api.batch_data import ColumnHandling, Input, Output
 from raydock.api.batch_status import BatchJobStatus
 from raydock.api.core import LocalObjectReference
-from raydock.api.rule import Rule
+from raydock.api.rule import Matches, Rule
 from raydock.api.workload import Pods, Program, Server
 
 MUTABLE: Final = frozenset({"suspend", "workers", "ttlSecondsAfterFinished", "cancel"})
 """Fields that may change after creation; of `workers` only `max`."""
 FROM_DEPLOYMENT: Final = tuple(Program.model_fields[name].alias or name for name in Program.model_fields)
 """Fields that `deployment` and `endpoint` stand for, beside `server`."""
+
+FunctionName = Annotated[
+    str,
+    MinLen(1),
+    MaxLen(128),
+    Matches("[A-Za-z][A-Za-z0-9_]*", "write the name of a function or method alone, such as predict"),
+]
 
 
 class Workers(Spec):
@@ -85,6 +92,9 @@ class BatchJobSpec(Pods, Program):
     the job starts."""
     server: Server | None = None
     """What predicts. In place of `deployment` and `endpoint`."""
+    function: FunctionName | None = None
+    """The model's function that gets the batches, such as a method of its class. Default `predict`, else the
+    only one that the class has."""
     input: Input
     """What is read."""
     columns: Annotated[dict[str, ColumnHandling], MaxLen(64)] = {}

@@ -49,15 +49,15 @@ def main(job_file: str = JOB_FILE, claims_dir: str = CLAIMS_DIR, token_file: str
     counts = Counts(config, attempt)
     failure: Failure | None = None
     try:
-        counts.succeeded(config.output_uri, run(config, attempt, claims_dir, counts, reporter))
+        published = run(config, attempt, claims_dir, counts, reporter)
+        counts.succeeded(config.output_uri, published)
+        log.info("published %s rows to %s", published.rows, config.output_uri)
     except Unfinished as exc:
         failure = Failure(exc.reason.value, exc.message, final=isinstance(exc, Terminal))
     except Exception as exc:
         log.exception("the driver failed")
         failure = Failure(Reason.JOB_FAILED.value, f"the driver failed:\n{cut_traceback(exc)}")
-    if failure is None:
-        log.info("published %s rows to %s", counts.report.rows_done, config.output_uri)
-    else:
+    if failure is not None:
         counts.failed(failure)
         log.error("%s: %s", failure.reason, failure.message)
     taken = reporter.tell_last(counts.report)

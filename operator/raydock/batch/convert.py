@@ -12,7 +12,10 @@ from typing import Any, Final, get_origin
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+ROW_COLUMN: Final = "_row"
+"""Column in which a model that makes rows says of which row of the batch each one is made, from 0."""
 ONE_COLUMN: Final = "prediction"
 """Name of the output column where predict() gives values without a name."""
 
@@ -107,6 +110,23 @@ def to_arrow(answer: Any) -> pa.Table:
             "a list of dicts, or one value for each row"
         )
     return table.replace_schema_metadata(None)  # pandas' own notes differ from batch to batch
+
+
+def source_rows(table: pa.Table, rows: int) -> tuple[pa.Table, pa.Array | None]:
+    """`table` without its ROW_COLUMN, and that column, of a batch of `rows`. Raises Unconvertible."""
+    if ROW_COLUMN not in table.column_names:
+        return table, None
+    try:
+        found = table[ROW_COLUMN].cast(pa.int64()).combine_chunks()
+    except pa.ArrowException as exc:
+        raise Unconvertible(f"column {ROW_COLUMN!r} holds no row numbers: {exc}") from exc
+    bounds = pc.min_max(found).as_py()
+    if found.null_count or bounds["min"] < 0 or bounds["max"] >= rows:
+        raise Unconvertible(
+            f"column {ROW_COLUMN!r} holds {bounds['min']} to {bounds['max']} and {found.null_count} nulls: "
+            f"write which row of the batch each one is made of, from 0 to {rows - 1}"
+        )
+    return table.drop_columns([ROW_COLUMN]), found
 
 
 def _table_of(answer: Any) -> pa.Table | None:

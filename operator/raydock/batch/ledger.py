@@ -199,8 +199,9 @@ class Ledger:
                 Reason.JOB_FAILED, f"shard {missing[0]} has no commit record, of {len(plan.shards)} shards"
             )
         kept = [record for _, record in sorted(records.items())]
-        # A shard whose rows all failed has no data file.
+        # A shard whose rows all failed has no data file, nor one of which the model made no row.
         data, errors = [r for r in kept if r.file], [r for r in kept if r.error_file]
+        grew = any(r.input_rows_done is not None for r in kept)
         success = Success(
             job=self._job,
             input=InputSummary(plan.fingerprint, plan.rows),
@@ -212,6 +213,9 @@ class Ledger:
                 OutputFile(f"{ERRORS_DIR}/{self._final(r)}", r.failed_rows, r.error_bytes, r.error_sha256)
                 for r in errors
             ),
+            shards=len(plan.shards),
+            input_rows_done=sum(r.answered for r in kept) if grew else None,
+            mode=next((r.mode for r in kept), None),
         )
         files = (*(r.file for r in data), *(r.error_file for r in errors))
         return success, tuple(self.data_path(file) for file in files)

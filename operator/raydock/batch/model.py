@@ -1,45 +1,90 @@
 """From `server.importPath` to the function that predicts a batch."""
 
 import asyncio
+import contextlib
 import inspect
 import os
 import sys
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import pyarrow as pa
 
-from raydock.batch.convert import Form, Unconvertible, form_of, to_arrow, to_form
+from raydock.batch.convert import Form, Unconvertible, form_of, source_rows, to_arrow, to_form
+from raydock.batch.declared import Declared, declared
+from raydock.batch.functions import choose
+from raydock.batch.params import divided
 from raydock.models.entry import LoadFailed, cut_traceback, load_attribute
 from raydock.models.prepare import prepare
 from raydock.reasons import Reason
 from raydock.wire.job import JobConfig
 from raydock.wire.paths import MODEL_PATH_ENV
 
-HOW: Final = (
-    "a batch job calls predict(batch): define it in the class of importPath, or beside the application"
-)
-"""End of the messages about a model that cannot be used in a batch."""
+
+@dataclass(frozen=True)
+class Piece:
+    """What a model gave at once."""
+
+    table: pa.Table
+    rows: pa.Array | None = None
+    """Number in the batch of the row that each row was made of; None where nothing is said about it."""
 
 
 class Predictor:
-    """A loaded model: Arrow in, Arrow out."""
+    """A loaded model: Arrow in, Arrow out.
 
-    def __init__(self, predict: Callable[[Any], Any], form: Form) -> None:
+    A generator function, also an asynchronous one, makes rows: as many as it likes of each batch. Any other
+    answers each row with one.
+    """
+
+    def __init__(self, predict: Callable[..., Any], form: Form, declared: Declared) -> None:
         self._predict = predict
         self._form = form
+        self._declared = declared
+        in_loop = inspect.isasyncgenfunction(predict)
+        self.grows = in_loop or inspect.isgeneratorfunction(predict)
+        """Whether it makes rows."""
         # One loop for all batches: what the user's coroutine keeps in it lives on from one to the next.
-        self._runner = asyncio.Runner() if inspect.iscoroutinefunction(predict) else None
+        self._runner = asyncio.Runner() if in_loop or inspect.iscoroutinefunction(predict) else None
         if self._runner is not None:
             weakref.finalize(self, self._runner.close)
 
-    def __call__(self, batch: pa.RecordBatch) -> pa.Table:
-        """What the model says about `batch`. Raises what predict() raises, and convert.Unconvertible."""
-        answer = self._predict(to_form(batch, self._form))
-        if self._runner is not None:
-            answer = self._runner.run(answer)
-        return to_arrow(answer)
+    def refuse_missing(self, columns: Sequence[str]) -> None:
+        """Raises Terminal(INPUT_INVALID) where the model declares an input that is none of `columns`."""
+        self._declared.refuse_missing(columns)
+
+    def __call__(self, batch: pa.RecordBatch) -> Generator[Piece]:
+        """What the model says about `batch`: one piece, or any number where it makes rows.
+
+        Raises what predict() raises, convert.Unconvertible, failures.RowFailed and Terminal(INPUT_INVALID).
+        """
+        given = to_form(self._declared.given(batch), self._form)
+        for answer in self._made(given) if self.grows else (self._answer(given),):
+            table, rows = to_arrow(answer), None
+            if self.grows and not table.num_rows:
+                continue  # an empty list has no columns to judge
+            if self.grows:
+                table, rows = source_rows(table, batch.num_rows)
+            yield Piece(self._declared.answer(table), rows)
+
+    def _answer(self, given: Any) -> Any:
+        answer = self._predict(given)
+        return answer if self._runner is None else self._runner.run(answer)
+
+    def _made(self, given: Any) -> Iterator[Any]:
+        pieces = self._predict(given)
+        if self._runner is None:
+            with contextlib.closing(pieces):
+                yield from pieces
+            return
+        try:
+            while (piece := self._runner.run(_next(pieces))) is not _END:
+                yield piece
+        finally:
+            self._runner.run(_wait(pieces.aclose()))
 
 
 def load(config: JobConfig) -> Predictor:
@@ -49,49 +94,26 @@ def load(config: JobConfig) -> Predictor:
         os.environ[MODEL_PATH_ENV] = str(path)  # noqa: TID251 - this process's own, for the user's code
     found = load_attribute(config.import_path)
     module = sys.modules[config.import_path.partition(":")[0]]
+    chosen = choose(found, module, config.function)
+    # Before the model is made, which may take minutes.
+    own, rest = divided(chosen.function, config.params, reconfigure=chosen.takes_params)
     try:
-        predict, reconfigure = _entries(found, module)
-        if config.params and callable(reconfigure):
-            _hand_over(config.params, reconfigure)
+        bound = chosen.bind()
+        if rest and bound.reconfigure is not None:
+            _hand_over(rest, bound.reconfigure)
     except (LoadFailed, SystemExit):
         raise
     except Exception as exc:
         said = f"{config.import_path} failed while it was set up:\n{cut_traceback(exc)}"
         raise LoadFailed(Reason.MODEL_LOAD_FAILED, said) from exc
+    predict = partial(bound.function, **own) if own else bound.function
     try:
-        return Predictor(predict, form_of(predict))
+        return Predictor(predict, form_of(predict), declared(bound.owner))
     except Unconvertible as exc:
         raise LoadFailed(Reason.INVALID_SPEC, str(exc)) from exc
 
 
-def _entries(found: Any, module: Any) -> tuple[Callable[[Any], Any], Any]:
-    """predict() and, where there is one, reconfigure(), for what an import path named.
-
-    The forms are those that serving takes (raydock.serve.load). An application knows requests, not batches:
-    for one, and for a function that builds one, the module's own predict() is called.
-    """
-    if inspect.isclass(found) and hasattr(found, "predict"):
-        found = found()
-    if not inspect.isroutine(found) and callable(getattr(found, "predict", None)):
-        return found.predict, getattr(found, "reconfigure", None)
-    beside = getattr(module, "predict", None)
-    if callable(beside):
-        return beside, getattr(module, "reconfigure", None)
-    bound = getattr(found, "_bound_deployment", None)  # a Ray Serve application
-    if bound is not None and hasattr(bound.func_or_class, "predict"):
-        made = bound.func_or_class(*bound.init_args, **bound.init_kwargs)
-        return made.predict, getattr(made, "reconfigure", None)
-    if inspect.isroutine(found):
-        return found, getattr(module, "reconfigure", None)
-    raise LoadFailed(Reason.IMPORT_FAILED, f"{module.__name__} has no predict(): {HOW}")
-
-
 def _hand_over(params: Mapping[str, Any], reconfigure: Callable[[dict[str, Any]], Any]) -> None:
-    if reconfigure is None:
-        raise LoadFailed(
-            Reason.INVALID_SPEC,
-            "the model takes no params: define reconfigure(params), or take spec.params out",
-        )
     answer = reconfigure(dict(params))
     if inspect.isawaitable(answer):
         asyncio.run(_wait(answer))
@@ -99,3 +121,10 @@ def _hand_over(params: Mapping[str, Any], reconfigure: Callable[[dict[str, Any]]
 
 async def _wait(answer: Any) -> None:
     await answer
+
+
+async def _next(pieces: AsyncGenerator[Any]) -> Any:
+    return await anext(pieces, _END)
+
+
+_END: Final = object()

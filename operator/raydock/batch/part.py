@@ -115,10 +115,9 @@ class Columns:
     def __init__(self) -> None:
         self._schema: pa.Schema | None = None
 
-    def admit(self, table: pa.Table) -> pa.Table:
-        """`table`, if it fits those before. Raises Unconvertible."""
-        self._schema = table.schema if self._schema is None else widened(self._schema, table.schema)
-        return table
+    def admit(self, schema: pa.Schema) -> None:
+        """Take in a table's. Raises Unconvertible where it does not fit those before."""
+        self._schema = schema if self._schema is None else widened(self._schema, schema)
 
 
 class _Summed:

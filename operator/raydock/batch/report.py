@@ -108,7 +108,7 @@ class Counts:
             return
         self._seen.add(record.shard)
         self._add_failed(record.failed_rows, record.first_failures)
-        done = self.report.rows_done + record.rows + record.failed_rows
+        done = self.report.rows_done + record.answered + record.failed_rows
         self.report = replace(
             self.report,
             rows_done=done,

@@ -45,12 +45,13 @@ def _counts(success: Success) -> Iterator[str]:
     for one in (success.own, *listed):
         uid = one.job.uid
         whose = "" if one.job == success.job else f" of BatchJob {one.job.namespace}/{one.job.name}"
-        if rows[uid] != one.rows:
-            yield f"{SUCCESS_FILE} counts {one.rows} rows{whose}, its files {rows[uid]}"
+        if rows[uid] != one.kept:
+            yield f"{SUCCESS_FILE} counts {one.kept} rows{whose}, its files {rows[uid]}"
         if failed[uid] != one.failed_rows:
             yield f"{SUCCESS_FILE} counts {one.failed_rows} failed rows{whose}, its error files {failed[uid]}"
-        if one.rows + one.failed_rows != one.input.rows:
-            yield f"{one.input.rows} rows went in, {one.rows} came out and {one.failed_rows} failed{whose}"
+        if one.answered + one.failed_rows != one.input.rows:
+            did = "came out" if one.input_rows_done is None else "were answered"
+            yield f"{one.input.rows} rows went in, {one.answered} {did} and {one.failed_rows} failed{whose}"
 
 
 def _rows(files: Iterable[OutputFile], uid: str) -> Counter[str]:

@@ -5,6 +5,7 @@ as they were written here, whatever Ray makes of exceptions. Reading, predicting
 that fail are singled out (raydock.batch.tries), also those that kill the worker (raydock.batch.care).
 """
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import pyarrow as pa
 
 from raydock.batch import model
 from raydock.batch.care import Try
+from raydock.batch.carried import with_carried
 from raydock.batch.convert import Unconvertible
 from raydock.batch.failures import FailedRows, OverLimit, Overrun, RowFailed
 from raydock.batch.inputs import of
@@ -26,6 +28,7 @@ from raydock.batch.inputs.places import Places
 from raydock.batch.inputs.reading import Reading
 from raydock.batch.ledger import Ledger, tries_dir
 from raydock.batch.part import Columns, PartWriter, Written
+from raydock.batch.pieces import Pieces
 from raydock.batch.shards import Shard
 from raydock.batch.storage import Storage
 from raydock.batch.tries import Answer, BadRow, Trying
@@ -33,7 +36,7 @@ from raydock.errors import Terminal, Unfinished
 from raydock.models import console
 from raydock.models.entry import LoadFailed, cut_traceback
 from raydock.reasons import Reason
-from raydock.wire.job import JobConfig
+from raydock.wire.job import JobConfig, OutputMode
 from raydock.wire.ledger import CommitRecord, JobName
 from raydock.wire.progress import Failure
 from raydock.wire.record import dumps, loads
@@ -75,6 +78,13 @@ class Setting:
         return JobName(self.config.namespace, self.config.name, self.config.uid)
 
 
+@dataclass
+class Answered:
+    """Rows of a shard that the model answered, so far."""
+
+    rows: int = 0
+
+
 class Worker:
     """What Ray Data calls with one descriptor at a time."""
 
@@ -103,7 +113,7 @@ class Worker:
             with self._try(shard) as trying:
                 # Not in __init__: what fails there reaches the driver as a dead actor, without a reason.
                 if self._predict is None:
-                    self._predict = model.load(self._setting.config)
+                    self._predict = self._loaded()
                 return Outcome() if shard == LOAD else self._run(shard, self._predict, trying)
         except LoadFailed as exc:
             return Outcome(failure=exc.failure())
@@ -115,6 +125,13 @@ class Worker:
         except Exception as exc:  # noqa: BLE001 - reading or writing failed: another attempt may do better
             said = f"shard {shard.index} failed:\n{cut_traceback(exc)}"
             return Outcome(failure=Failure(Reason.JOB_FAILED.value, said))
+
+    def _loaded(self) -> model.Predictor:
+        """The model. Raises LoadFailed, and Terminal(INPUT_INVALID) where the input lacks what it wants."""
+        config = self._setting.config
+        predict = model.load(config)
+        predict.refuse_missing(config.tables.columns or self._setting.columns)
+        return predict
 
     def _try(self, shard: Shard) -> Try:
         setting, config = self._setting, self._setting.config
@@ -132,6 +149,7 @@ class Worker:
         config, storage, attempt = self._setting.config, self._setting.storage, self._setting.attempt
         file = self._ledger.new_data_file(shard.index, attempt)
         error_file = self._ledger.new_error_file(shard.index, attempt)
+        answered = Answered()
         with FailedRows(
             shard.index,
             config.carry,
@@ -140,27 +158,32 @@ class Worker:
         ) as failed:
             try:
                 self._probe(shard, predict, trying)
-                written = _write(
-                    self._answers(shard, predict, trying, failed),
-                    lambda: storage.open_new(self._ledger.data_path(file)),
+                tables = self._answers(shard, predict, trying, failed, answered)
+                written = (
+                    _counted(tables)
+                    if config.output_mode == OutputMode.SUMMARY_ONLY
+                    else _write(tables, lambda: storage.open_new(self._ledger.data_path(file)))
                 )
             except OverLimit:
                 return Outcome(overrun=Overrun(failed.rows, failed.first))
             errors = failed.close()
-        if written.rows + failed.rows != shard.rows:
-            raise OSError(f"read {written.rows + failed.rows} rows of {shard.rows}: the input changed")
+        if answered.rows + failed.rows != shard.rows:
+            raise OSError(f"read {answered.rows + failed.rows} rows of {shard.rows}: the input changed")
+        kept = written.rows and config.output_mode != OutputMode.SUMMARY_ONLY
         record = CommitRecord(
             shard=shard.index,
-            file=file if written.rows else "",
+            file=file if kept else "",
             rows=written.rows,
             failed_rows=failed.rows,
             bytes=written.bytes,
-            sha256=written.sha256 if written.rows else "",
+            sha256=written.sha256 if kept else "",
             attempt=attempt,
             error_file=error_file if errors else "",
             error_bytes=errors.bytes if errors else 0,
             error_sha256=errors.sha256 if errors else "",
             first_failures=failed.first,
+            input_rows_done=answered.rows if predict.grows else None,
+            mode=config.output_mode,
         )
         return Outcome(record=self._ledger.commit(record))
 
@@ -175,6 +198,8 @@ class Worker:
             if trying.suspects(first, end):
                 again = self._trying(rows, first, predict, trying, columns, retries=0)
                 for one in again.single_out(first, end):
+                    if isinstance(one, Answer):
+                        one.given.close()
                     # What raises is told when its turn comes.
                     given_up += isinstance(one, BadRow) and isinstance(one.error, RowFailed)
                     if 0 <= most < given_up:
@@ -184,7 +209,12 @@ class Worker:
                 return
 
     def _answers(
-        self, shard: Shard, predict: model.Predictor, trying: Try, failed: FailedRows
+        self,
+        shard: Shard,
+        predict: model.Predictor,
+        trying: Try,
+        failed: FailedRows,
+        answered: Answered,
     ) -> Iterator[pa.Table]:
         """The output's rows, in order. The others go to `failed`; raises OverLimit."""
         first, columns = 0, Columns()
@@ -193,7 +223,9 @@ class Worker:
             found = self._trying(rows, first, predict, trying, columns, retries)
             for one in found.single_out(first, first + batch.num_rows):
                 if isinstance(one, Answer):
-                    yield one.given
+                    with one.given as pieces:
+                        yield from pieces
+                    answered.rows += one.end - one.first
                 else:
                     row = self._setting.first_rows[shard.index] + one.row
                     failed.add(batch, one.row - first, row, one.error)
@@ -207,13 +239,17 @@ class Worker:
         trying: Try,
         columns: Columns,
         retries: int,
-    ) -> Trying[pa.Table]:
+    ) -> Trying[Pieces]:
         """How `rows` are tried, whose first one's number in the shard is `first`."""
 
-        def call(start: int, end: int) -> pa.Table:
+        def call(start: int, end: int) -> Pieces:
             whole = end - start == rows.batch.num_rows
             part = rows.batch if whole else rows.batch.slice(start - first, end - start)
-            return columns.admit(trying.calling(lambda: self._answer(part, predict), start, end))
+            pieces = trying.calling(lambda: self._pieces(part, predict), start, end)
+            if pieces.schema is not None:
+                with _closed_on_error(pieces):
+                    columns.admit(pieces.schema)
+            return pieces
 
         def refuse(start: int, end: int) -> BaseException | None:
             for at, message in rows.unreadable:
@@ -230,23 +266,23 @@ class Worker:
         for rows in of.read(setting.config, shard, how, Places(setting.claims_dir)):
             yield from self._converter.convert(rows)
 
-    def _answer(self, batch: pa.RecordBatch, predict: model.Predictor) -> pa.Table:
+    def _pieces(self, batch: pa.RecordBatch, predict: model.Predictor) -> Pieces:
         """The output's rows for `batch`: carried columns, then the model's."""
-        config = self._setting.config
-        answer = predict(self._converter.given(batch))
-        if answer.num_rows != batch.num_rows:
-            raise Unconvertible(
-                f"predict() returned {answer.num_rows} rows for {batch.num_rows}: it must return one for each"
-            )
-        names = [*config.carry, *answer.column_names]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise Terminal(
-                Reason.INVALID_SPEC,
-                f"column {twice!r} would be in the output twice: take it out of output.carry or of predict()",
-            )
-        carried = [pa.chunked_array([batch.column(name)]) for name in config.carry]
-        return pa.table([*carried, *answer.columns], names=names)
+        pieces, answer = Pieces(), predict(self._converter.given(batch))
+        with _closed_on_error(pieces), contextlib.closing(answer):
+            for piece in answer:
+                carry = self._setting.config.carry
+                pieces.add(with_carried(piece, batch, carry, grows=predict.grows))
+        return pieces
+
+
+@contextlib.contextmanager
+def _closed_on_error(pieces: Pieces) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        pieces.close()
+        raise
 
 
 def _ahead(items: Iterator[T]) -> Iterator[T]:
@@ -257,6 +293,11 @@ def _ahead(items: Iterator[T]) -> Iterator[T]:
         while (item := coming.result()) is not end:
             coming = pool.submit(next, items, end)
             yield item  # type: ignore[misc]  # not `end`
+
+
+def _counted(tables: Iterator[pa.Table]) -> Written:
+    """All `tables`, counted and not kept."""
+    return Written(sum(table.num_rows for table in tables), 0, "")
 
 
 def _write(tables: Iterator[pa.Table], open_file: Callable[[], Any]) -> Written:

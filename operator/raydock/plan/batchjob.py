@@ -20,6 +20,7 @@ from raydock.plan.ray_job import WORKER_GROUP, first_pods, job_name, ray_cluster
 from raydock.plan.resolved import Record, Resolved, Result, gives_up, next_attempt, record_name
 from raydock.reasons import Reason
 from raydock.wire import failure
+from raydock.wire.job import OutputMode
 from raydock.wire.ledger import ERRORS_DIR
 from raydock.wire.progress import Failure, Output, Report
 
@@ -175,7 +176,7 @@ def _without_record(cr: BatchJob, seen: Seen, now: datetime) -> Step:
     """Nothing was recorded, mostly as nothing was started; or the record is lost."""
     published, current = seen.report.output if seen.report else None, seen.current(cr)
     if published or (current and current.job_status == "SUCCEEDED"):
-        return Step(result=_succeeded(published, now))
+        return Step(result=_succeeded(cr, published, now))
     if cr.spec.cancel:
         return Step(result=_cancelled(cr.status.completion_time or now), delete=_present(seen))
     if cr.spec.suspend:
@@ -190,7 +191,7 @@ def _ending(cr: BatchJob, kept: Record, seen: Seen, now: datetime) -> Step | Non
     """The step after which this attempt, or the whole job, is over; None while it goes on."""
     current, report = seen.current(cr), seen.newest(kept)
     if (report and report.output) or (current and current.job_status == "SUCCEEDED"):
-        return Step(result=_succeeded(report.output if report else None, now), delete=_former(cr, seen))
+        return Step(result=_succeeded(cr, report.output if report else None, now), delete=_former(cr, seen))
     if cr.spec.cancel:
         return Step(result=_cancelled(now), delete=_present(seen))
     told = _failure(report, current)
@@ -295,10 +296,12 @@ def _cancelled(now: datetime) -> Result:
     return _result(JobState.CANCELLED, Reason.CANCELLED, CANCELLED, now)
 
 
-def _succeeded(output: Output | None, now: datetime) -> Result:
+def _succeeded(cr: BatchJob, output: Output | None, now: datetime) -> Result:
     failed = output.failed_rows if output else 0
     others = f"{failed} rows failed and are in {ERRORS_DIR}/, every other row" if failed else "every row"
-    message = f"{others} is in the output once; _SUCCESS is written"
+    counted = cr.spec.output.mode is OutputMode.SUMMARY_ONLY
+    did = "was predicted and counted once, and not kept" if counted else "is in the output once"
+    message = f"{others} {did}; _SUCCESS is written"
     return Result(JobState.SUCCEEDED, Reason.SUCCEEDED, message, _text(now), output)
 
 

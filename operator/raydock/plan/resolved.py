@@ -21,7 +21,7 @@ from raydock.plan.pods import gpus, logical_cpus, of_replica
 from raydock.plan.usage import NOTHING, USAGE_ANNOTATION, Bank
 from raydock.reasons import Reason
 from raydock.wire import paths
-from raydock.wire.job import ColumnHandling, FilesInput, JobConfig, TablesInput
+from raydock.wire.job import ColumnHandling, FilesInput, JobConfig, OutputMode, TablesInput
 from raydock.wire.progress import Failure, Output
 from raydock.wire.record import dumps, loads
 
@@ -123,8 +123,10 @@ def job_config(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> JobConfi
         output_uri=cr.spec.output.uri,
         model_uri=resolved.model.uri if resolved.model else None,
         model_sha256=resolved.model.sha256 if resolved.model else None,
+        function=cr.spec.function,
         params=cr.spec.params,
         carry=tuple(cr.spec.output.carry),
+        output_mode=None if cr.spec.output.mode is OutputMode.ROWS else cr.spec.output.mode.value,
         save_mode=cr.spec.output.save_mode.value,
         max_rows_per_file=cr.spec.output.max_rows_per_file,
         max_batch_rows=cr.spec.max_batch_rows,

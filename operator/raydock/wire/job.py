@@ -14,6 +14,13 @@ class SaveMode(StrEnum):
     APPEND = "Append"
 
 
+class OutputMode(StrEnum):
+    """What is kept of the answers."""
+
+    ROWS = "Rows"
+    SUMMARY_ONLY = "SummaryOnly"
+
+
 @dataclass(frozen=True)
 class TablesInput:
     """Files with rows and named columns: each URI is a file, a directory or a glob."""
@@ -65,6 +72,8 @@ class JobConfig:
     output_uri: str
     model_uri: str | None = None
     model_sha256: str | None = None
+    function: str | None = None
+    """What predicts; None: `predict`, or the only one."""
     params: Mapping[str, Any] = field(default_factory=dict)
     carry: tuple[str, ...] = ()
     """Input columns that are copied into the output, before the model's own."""
@@ -80,6 +89,8 @@ class JobConfig:
     """Logical Ray resources of one worker."""
     save_mode: str = SaveMode.ERROR.value
     """A value of SaveMode."""
+    output_mode: str | None = None
+    """A value of OutputMode; None: Rows."""
     files: FilesInput | None = None
     """The input, in place of `tables`."""
     rows: tuple[Mapping[str, Any], ...] = ()

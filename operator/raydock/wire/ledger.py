@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from raydock.wire.job import OutputMode
+
 SUCCESS_FILE: Final = "_SUCCESS"
 STAGING_DIR: Final = "_staging"
 ERRORS_DIR: Final = "_errors"
@@ -40,6 +42,15 @@ class CommitRecord:
     error_sha256: str = ""
     first_failures: tuple[FailedRow, ...] = ()
     """Some of the failed rows, for people."""
+    input_rows_done: int | None = None
+    """Rows of the input that `rows` were made of; None where each gave one."""
+    mode: str | None = None
+    """SummaryOnly: `rows` were counted and not kept. None: they are in `file`."""
+
+    @property
+    def answered(self) -> int:
+        """Rows of the input that did not fail."""
+        return self.rows if self.input_rows_done is None else self.input_rows_done
 
 
 @dataclass(frozen=True)
@@ -85,6 +96,20 @@ class JobOutput:
     finished_at: str
     """RFC 3339, UTC."""
     shards: int = 0
+    input_rows_done: int | None = None
+    """As in Success."""
+    mode: str | None = None
+    """As in Success."""
+
+    @property
+    def kept(self) -> int:
+        """Rows that are in files."""
+        return 0 if self.mode == OutputMode.SUMMARY_ONLY else self.rows
+
+    @property
+    def answered(self) -> int:
+        """Rows of the input that did not fail."""
+        return self.rows if self.input_rows_done is None else self.input_rows_done
 
 
 @dataclass(frozen=True)
@@ -103,6 +128,12 @@ class Success:
     earlier: tuple[JobOutput, ...] = ()
     """What was published here before, newest first; its files are gone, or in `files` with their job."""
     version: int = 1
+    shards: int = 0
+    """0: written by a raydock that did not say."""
+    input_rows_done: int | None = None
+    """Rows of the input that `rows` were made of; None where each gave one."""
+    mode: str | None = None
+    """SummaryOnly: `rows` were counted and not kept. None: they are in `files`."""
 
     @property
     def own(self) -> JobOutput:
@@ -111,9 +142,18 @@ class Success:
         size = sum(file.bytes for file in files)
         errors = [file for file in self.errors if file.job is None]
         # A shard has one file where all its rows were good, or all bad, else two of the same name.
-        shards = len({file.path.rpartition("/")[2] for file in (*files, *errors)})
+        named = len({file.path.rpartition("/")[2] for file in (*files, *errors)})
         return JobOutput(
-            self.job, self.input, self.rows, self.failed_rows, len(files), size, self.finished_at, shards
+            self.job,
+            self.input,
+            self.rows,
+            self.failed_rows,
+            len(files),
+            size,
+            self.finished_at,
+            self.shards or named,
+            self.input_rows_done,
+            self.mode,
         )
 
     def of(self, uid: str) -> JobOutput | None:

@@ -62,6 +62,21 @@ def hostile(batch: pa.Table) -> pa.Table:
 
 def fatal(batch: pa.Table) -> pa.Table:
     return os._exit(1) if 9_000 in batch["id"].to_pylist() else double(batch)
+
+class Typed:
+    inputs = pa.schema([("id", pa.int32())])
+    outputs = pa.schema([("y", pa.float32())])
+
+    def scale(self, batch: pa.Table, *, factor: float = 1.0) -> pa.Table:
+        assert batch.schema == self.inputs
+        return pa.table({"y": pc.multiply(batch["id"], factor)})
+
+async def growing(batch: list[dict]):
+    if any(row["id"] == 5_000 for row in batch) and len(batch) > 1:
+        yield [{"_row": 0, "part": "never to be seen"}]
+        os._exit(1)
+    for at, row in enumerate(batch):
+        yield [{"_row": at, "part": part} for part in range(row["id"] % 3)]
 """
 DRIVE = "import sys; from raydock.batch.__main__ import main; sys.exit(main(*sys.argv[1:]))"
 
@@ -285,6 +300,55 @@ def test_one_row_that_kills_fails_a_job_in_which_none_may_fail(
     assert message.startswith("1 of 10000 rows failed so far, errors.maxFailedRows allows 0")
     assert "row 9000: WorkerDied: the worker died while it predicted this row alone" in message
     assert sorted(path.name for path in (claims / "data" / "out").iterdir()) == ["_staging"]
+
+
+def test_a_typed_model_gets_its_params_and_columns(job: JobConfig, claims: Path, cluster: str) -> None:
+    small(claims)
+    job = replace(
+        job, import_path="models_under_test:Typed", params={"factor": "0.5"}, max_rows_per_file=5_000
+    )
+    code, said = finish(start(job, claims, cluster))
+    assert code == 0, said
+    got = output_of(claims)
+    assert got.schema == pa.schema([("id", pa.int64()), ("y", pa.float32())])
+    assert got["y"].to_pylist() == [n / 2 for n in range(10_000)]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        pytest.param({"function": "shrink"}, "spec.function is 'shrink', the model has scale", id="function"),
+        pytest.param({"params": {"factor": "x"}}, "scale() takes factor: float = 1.0", id="params"),
+    ],
+)
+def test_what_the_model_does_not_have_ends_the_job(
+    job: JobConfig, claims: Path, cluster: str, change: dict[str, object], told: str
+) -> None:
+    job = replace(job, import_path="models_under_test:Typed", **change)  # type: ignore[arg-type]  # by name
+    code, reason, message, final = failure_of(start(job, claims, cluster))
+    assert (code, reason, final) == (1, Reason.PARAMS_INVALID.value, True)
+    assert told in message
+
+
+@pytest.mark.timeout(500)  # some workers die, and others start
+def test_a_model_that_makes_rows_and_kills_its_worker_half_way(
+    job: JobConfig, claims: Path, cluster: str
+) -> None:
+    small(claims)
+    job = replace(
+        job,
+        import_path="models_under_test:growing",
+        max_batch_rows=8,
+        max_rows_per_file=2_500,
+        max_failed_rows=1,
+    )
+    code, said = finish(start(job, claims, cluster), within_s=450)
+    assert code == 0, said
+    got = output_of(claims)
+    want = [(n, part) for n in range(10_000) for part in range(n % 3)]
+    assert list(zip(got["id"].to_pylist(), got["part"].to_pylist(), strict=True)) == want
+    success = loads(Success, (claims / "data" / "out" / "_SUCCESS").read_bytes())
+    assert (success.rows, success.input_rows_done, success.shards) == (len(want), 10_000, 4)
 
 
 def test_code_that_cannot_be_imported_fails_at_once(job: JobConfig, claims: Path, cluster: str) -> None:

@@ -25,7 +25,7 @@ from raydock.batch.verify import verify
 from raydock.batch.worker import LOAD, Outcome, Setting, Worker
 from raydock.reasons import Reason
 from raydock.wire.job import JobConfig, TablesInput
-from raydock.wire.ledger import JobName
+from raydock.wire.ledger import JobName, Success
 from raydock.wire.progress import Failure
 from raydock.wire.record import dumps, loads
 
@@ -166,6 +166,78 @@ def test_a_class_is_made_once_and_gets_the_params(module: Any, config: JobConfig
     assert output(tmp_path)["y"].to_pylist() == [3 * n for n in range(100)]
 
 
+def test_a_summary_counts_and_keeps_the_failed_rows_alone(
+    module: Any, config: JobConfig, tmp_path: Path
+) -> None:
+    def predict(batch: pa.Table) -> pa.Table:
+        if {3, 70} & set(batch["id"].to_pylist()):
+            raise ValueError("not this one")
+        return in_arrow(batch)
+
+    module.predict = predict
+    config = replace(config, output_mode="SummaryOnly", max_failed_rows=2, retries_per_batch=0)
+    outcomes = run(config, tmp_path)
+    out = tmp_path / "data" / "out"
+    assert verify(out) == []
+    assert not list(out.glob("*.parquet"))
+    assert failed_rows(tmp_path)["id"].to_pylist() == [3, 70]
+    success = loads(Success, (out / "_SUCCESS").read_bytes())
+    assert (success.rows, success.failed_rows, success.files, success.mode) == (98, 2, (), "SummaryOnly")
+    assert success.own.shards == sum(outcome.record is not None for outcome in outcomes)
+    edit(out, mode="Rows")
+    assert verify(out) == ["_SUCCESS counts 98 rows, its files 0"]
+
+
+def test_a_named_function_predicts(module: Any, config: JobConfig, tmp_path: Path) -> None:
+    class Model:
+        def predict(self, batch: pa.Table) -> pa.Table:
+            raise AssertionError("not this one")
+
+        def double(self, batch: pa.Table) -> pa.Table:
+            return in_arrow(batch)
+
+    module.Model = Model
+    run(replace(config, import_path="user_model:Model", function="double"), tmp_path)
+    assert output(tmp_path).num_rows == 100
+
+
+def test_params_without_a_place_for_them_are_refused(module: Any, config: JobConfig, tmp_path: Path) -> None:
+    module.predict = in_arrow
+    said = failure(run(replace(config, params={"factor": 3}), tmp_path))
+    assert (said.reason, said.final) == (Reason.PARAMS_INVALID.value, True)
+    assert "the model takes no params" in said.message
+
+
+def test_a_model_with_declared_columns(module: Any, config: JobConfig, tmp_path: Path) -> None:
+    class Model:
+        inputs = pa.schema([("id", pa.string())])
+        outputs = pa.schema([("y", pa.int16())])
+
+        def predict(self, batch: list[dict[str, Any]], *, factor: int = 1) -> list[dict[str, Any]]:
+            assert list(batch[0]) == ["id"]
+            return [{"y": "odd" if row["id"] == "77" else int(row["id"]) * factor} for row in batch]
+
+    module.Model = Model
+    module_path = "user_model:Model"
+    config = replace(config, import_path=module_path, max_failed_rows=1, retries_per_batch=0)
+    run(replace(config, params={"factor": "2"}), tmp_path)
+    got = output(tmp_path)
+    assert got.schema.field("y").type == pa.int16()
+    assert got["y"].to_pylist() == [2 * n for n in range(100) if n != 77]
+    assert failed_rows(tmp_path)["error_type"].to_pylist() == ["UnusableOutput"]
+
+
+def test_an_input_that_the_model_lacks_ends_the_job_before_a_row_is_read(
+    module: Any, config: JobConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module.predict = in_arrow
+    module.inputs = pa.schema([("x", pa.float64()), ("z", pa.float64())])
+    monkeypatch.setattr(Worker, "_read", lambda *_: pytest.fail("a row was read"))
+    said = failure(run(config, tmp_path))
+    assert (said.reason, said.final) == (Reason.INPUT_INVALID.value, True)
+    assert "the model's inputs name 'z'; it gets id, x, tags" in said.message
+
+
 def test_beside_an_application_the_modules_predict_is_called(
     module: Any, config: JobConfig, tmp_path: Path
 ) -> None:
@@ -223,7 +295,7 @@ def growing(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ("predict", "reason", "final", "told"),
     [
         pytest.param(
-            the_id_again, Reason.INVALID_SPEC, True, "column 'id' would be in the output twice", id="twice"
+            the_id_again, Reason.PARAMS_INVALID, True, "column 'id' would be in the output twice", id="twice"
         ),
         pytest.param(lambda: 7, Reason.INVALID_SPEC, True, "takes no argument", id="no parameter"),
         pytest.param(growing, Reason.PREDICT_FAILED, True, "as int64 first and as double later", id="widens"),

@@ -327,6 +327,15 @@ def test_the_first_start_is_remembered_when_its_ray_job_goes() -> None:
     assert late == {"result": "Failed/DeadlineExceeded", "delete": 1}
 
 
+def test_a_summary_holds_no_rows() -> None:
+    counted = job(output={"uri": "pvc://data/out/", "mode": "SummaryOnly"})
+    step = next_step(counted, replace(running(), report=report(output=DONE)), None, NOW, DEFAULTS)
+    assert step.result is not None
+    assert (
+        step.result.message == "every row was predicted and counted once, and not kept; _SUCCESS is written"
+    )
+
+
 @pytest.mark.parametrize(
     ("failed_rows", "told"),
     [
