@@ -84,10 +84,11 @@ class Watcher:
 
 def violations(output: Storage, scenario: Scenario, uid: str, seen: list[bytes]) -> Iterator[str]:
     """What is wrong with the output of job `uid` after its end. `seen`: what a watcher saw as `_SUCCESS`."""
-    yield from verify(output)
+    broken = verify(output)
+    yield from broken
     content = output.read(SUCCESS_FILE)
-    if content is None:
-        return
+    if broken or content is None:
+        return  # its rows cannot be read
     success = loads(Success, content)
     if success.job.uid != uid:
         yield f"{SUCCESS_FILE} is of job {success.job.uid}"

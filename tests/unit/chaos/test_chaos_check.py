@@ -12,7 +12,7 @@ import pytest
 from raydock.batch.storage import PosixStorage
 from raydock.wire.job import SaveMode
 from raydock.wire.ledger import Success
-from raydock.wire.record import dumps, loads
+from raydock.wire.record import loads
 from tests.chaos import check, earlier
 from tests.chaos.check import Watcher, differences, violations
 from tests.chaos.scenario import Place, Scenario
@@ -137,8 +137,10 @@ def test_a_success_that_goes_away_is_seen(output: PosixStorage, tmp_path: Path) 
     assert set(watcher.wrong) == {"_SUCCESS was there, and then it was not"}
 
 
-def test_a_file_with_other_rows_is_told(output: PosixStorage, tmp_path: Path) -> None:
-    success = loads(Success, content_of(output))
-    path = tmp_path / success.files[0].path
-    pq.write_table(pa.table({"id": [0], "y": [0.0]}), path)
-    assert list(violations(output, SCENARIO, UID, [dumps(success).encode()]))
+def test_a_file_that_is_missing_or_another_is_told(output: PosixStorage, tmp_path: Path) -> None:
+    first, second = (tmp_path / file.path for file in loads(Success, content_of(output)).files)
+    first.unlink()
+    pq.write_table(pa.table({"id": [0], "y": [0.0]}), second)
+    said = list(violations(output, SCENARIO, UID, [content_of(output)]))
+    assert said[0] == f"{first.name} is missing"
+    assert f"{second.name}: rows is 1, not {ROWS // 2}" in said
