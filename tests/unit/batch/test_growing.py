@@ -112,7 +112,7 @@ def test_a_model_may_make_no_row_at_all(module: Any, config: JobConfig, tmp_path
     ("piece", "told"),
     [
         pytest.param({"y": [1]}, "each piece needs column '_row'", id="no row"),
-        pytest.param({"y": [1], "_row": [7]}, "holds 7 to 7 and 0 nulls: write which row", id="beyond"),
+        pytest.param({"y": [1], "_row": [1]}, "holds 1 to 1 and 0 nulls: write which row", id="beyond"),
         pytest.param({"y": [1], "_row": [-1]}, "holds -1 to -1", id="negative"),
         pytest.param({"y": [1, 2], "_row": [0, None]}, "and 1 nulls", id="null"),
         pytest.param({"y": [1], "_row": ["a"]}, "holds no row numbers", id="no number"),
