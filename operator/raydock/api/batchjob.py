@@ -44,6 +44,9 @@ class Workers(Spec):
     """Workers that there must be room for before the job starts. Default 0: it starts as soon as one fits."""
     max: Annotated[int, Ge(1), Le(1000)] = 1
     """Workers at most. It may change while the job runs. Default 1."""
+    concurrency: Annotated[int, Ge(1), Le(64)] = 1
+    """Batches that one worker predicts at the same time: a coroutine function in one event loop, any other in
+    threads, of which it must be safe. Default 1."""
 
     rules: ClassVar = (
         Rule(
@@ -148,6 +151,12 @@ class BatchJobSpec(Pods, Program):
             "(has(self.workers) && has(self.workers.min) ? self.workers.min : 0) == "
             "(has(oldSelf.workers) && has(oldSelf.workers.min) ? oldSelf.workers.min : 0)",
             "workers.min cannot change after creation: make a new BatchJob",
+            ".workers",
+        ),
+        Rule(
+            "(has(self.workers) && has(self.workers.concurrency) ? self.workers.concurrency : 1) == "
+            "(has(oldSelf.workers) && has(oldSelf.workers.concurrency) ? oldSelf.workers.concurrency : 1)",
+            "workers.concurrency cannot change after creation: make a new BatchJob",
             ".workers",
         ),
         Rule(

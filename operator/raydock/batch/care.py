@@ -6,7 +6,7 @@ A try at a shard leaves a note that it began, and takes it back when it ends, we
 is still there tells that a worker died in the shard, and the shard is tried with care from then on: the next
 try notes which section of it is under way, the one after that each call in the section that was fatal, and a
 range that was under way at a death is cut in two, down to the single row. A shard in which nobody died costs
-one note.
+one note, and is the only one in which several calls are made at once.
 
 A death from outside (a pod that is killed, a driver that ends) leaves the same notes, and only makes parts
 smaller. A row is given up after ALONE_DEATHS deaths with nothing but that row under way, counted where the
@@ -163,7 +163,7 @@ class NoteStore(Protocol):
 class Try:
     """One try at `shard`, as long as the block lasts; `batch_rows` and `limit_s` are those of a call.
 
-    `proven` says whether a shard was ever finished.
+    `proven` says whether a shard was ever finished; `at_once` is how many calls may be made at the same time.
     """
 
     def __init__(
@@ -176,6 +176,7 @@ class Try:
         batch_rows: int,
         limit_s: float,
         proven: Callable[[], bool],
+        at_once: int = 1,
     ) -> None:
         self._storage = storage
         self._folder = folder
@@ -189,6 +190,7 @@ class Try:
         self._open: Note | None = None
         self._answered = False
         self._proven = proven
+        self._at_once = at_once
         self._limit_s = limit_s
         self._watchdog = Watchdog(limit_s, self._late)
 
@@ -228,6 +230,11 @@ class Try:
         return self._past.suspects(first, end)
 
     @property
+    def at_once(self) -> int:
+        """Calls that may be under way together: one where a worker died, so that it is known at which."""
+        return 1 if self._past.notes else self._at_once
+
+    @property
     def suspects_end(self) -> int:
         """Beyond all such rows; 0 without any."""
         return max((end for _, end in self._past.fatal), default=0)
@@ -240,7 +247,7 @@ class Try:
         try:
             return call()
         finally:
-            self._watchdog.ends()
+            self._watchdog.ends((first, end))
 
     def _calling_with_care(self, call: Callable[[], T], first: int, end: int) -> T:
         note = self._noted(first, end)
@@ -248,7 +255,7 @@ class Try:
         try:
             given = call()
         finally:
-            self._watchdog.ends()
+            self._watchdog.ends((first, end))
             if note is not None:
                 self._take_back(note)
         if not self._answered:
@@ -313,7 +320,10 @@ class Try:
         )
 
     def _late(self, what: Range) -> None:
-        self._put(Kind.LATE, what)
+        first, end = what
+        # A single row's note counts against it, and here others may have held it up.
+        if self.at_once == 1 or end - first > 1:
+            self._put(Kind.LATE, what)
 
     def _put(self, kind: Kind, what: Range) -> Note:
         note = Note(self._shard.index, self._run, self._trial, what, kind)

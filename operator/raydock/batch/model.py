@@ -5,7 +5,6 @@ import contextlib
 import inspect
 import os
 import sys
-import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ import pyarrow as pa
 from raydock.batch.convert import Form, Unconvertible, form_of, source_rows, to_arrow, to_form
 from raydock.batch.declared import Declared, declared
 from raydock.batch.functions import choose
+from raydock.batch.loop import Loop
 from raydock.batch.params import divided
 from raydock.models.entry import LoadFailed, cut_traceback, load_attribute
 from raydock.models.prepare import prepare
@@ -47,10 +47,7 @@ class Predictor:
         in_loop = inspect.isasyncgenfunction(predict)
         self.grows = in_loop or inspect.isgeneratorfunction(predict)
         """Whether it makes rows."""
-        # One loop for all batches: what the user's coroutine keeps in it lives on from one to the next.
-        self._runner = asyncio.Runner() if in_loop or inspect.iscoroutinefunction(predict) else None
-        if self._runner is not None:
-            weakref.finalize(self, self._runner.close)
+        self._loop = Loop() if in_loop or inspect.iscoroutinefunction(predict) else None
 
     def refuse_missing(self, columns: Sequence[str]) -> None:
         """Raises Terminal(INPUT_INVALID) where the model declares an input that is none of `columns`."""
@@ -59,7 +56,8 @@ class Predictor:
     def __call__(self, batch: pa.RecordBatch) -> Generator[Piece]:
         """What the model says about `batch`: one piece, or any number where it makes rows.
 
-        Raises what predict() raises, convert.Unconvertible, failures.RowFailed and Terminal(INPUT_INVALID).
+        May be called by several threads at once, of which each gets its own rows. Raises what predict()
+        raises, convert.Unconvertible, failures.RowFailed and Terminal(INPUT_INVALID).
         """
         given = to_form(self._declared.given(batch), self._form)
         for answer in self._made(given) if self.grows else (self._answer(given),):
@@ -72,19 +70,19 @@ class Predictor:
 
     def _answer(self, given: Any) -> Any:
         answer = self._predict(given)
-        return answer if self._runner is None else self._runner.run(answer)
+        return answer if self._loop is None else self._loop.run(answer)
 
     def _made(self, given: Any) -> Iterator[Any]:
         pieces = self._predict(given)
-        if self._runner is None:
+        if self._loop is None:
             with contextlib.closing(pieces):
                 yield from pieces
             return
         try:
-            while (piece := self._runner.run(_next(pieces))) is not _END:
+            while (piece := self._loop.run(_next(pieces))) is not _END:
                 yield piece
         finally:
-            self._runner.run(_wait(pieces.aclose()))
+            self._loop.run(_wait(pieces.aclose()))
 
 
 def load(config: JobConfig) -> Predictor:

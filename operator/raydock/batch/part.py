@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -114,10 +115,12 @@ class Columns:
 
     def __init__(self) -> None:
         self._schema: pa.Schema | None = None
+        self._one_at_a_time = threading.Lock()
 
     def admit(self, schema: pa.Schema) -> None:
         """Take in a table's. Raises Unconvertible where it does not fit those before."""
-        self._schema = schema if self._schema is None else widened(self._schema, schema)
+        with self._one_at_a_time:
+            self._schema = schema if self._schema is None else widened(self._schema, schema)
 
 
 class _Summed:

@@ -5,6 +5,7 @@ What a model makes of it may be more than the memory holds, so beyond HELD_BYTES
 """
 
 import tempfile
+import weakref
 from collections.abc import Iterator
 from typing import IO, Final, Self
 
@@ -19,7 +20,7 @@ TABLE_BYTES: Final = 1024
 
 
 class Pieces:
-    """Tables of equal columns, in the order in which they were added. To be closed."""
+    """Tables of equal columns, in the order in which they were added."""
 
     def __init__(self) -> None:
         self.schema: pa.Schema | None = None
@@ -46,7 +47,7 @@ class Pieces:
         yield from self._held
 
     def close(self) -> None:
-        """Give memory and file back."""
+        """Give memory and file back, before this object goes."""
         self._held = []
         if self._file is not None:
             self._file.close()
@@ -59,7 +60,8 @@ class Pieces:
 
     def _spill(self) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the pieces; see close
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the pieces
+            weakref.finalize(self, self._file.close)
         assert self.schema is not None  # noqa: S101 - something is held
         with pa.ipc.new_stream(self._file, self.schema) as stream:
             for table in self._held:

@@ -23,7 +23,7 @@ Range = tuple[int, int]
 
 
 class Watchdog:
-    """Watches one call at a time, in a thread that lives as long as the block.
+    """Watches calls, each of other rows, in a thread that lives as long as the block.
 
     `late` is told, in the thread, what takes longer than `limit_s`; then `end` is called.
     """
@@ -40,7 +40,7 @@ class Watchdog:
         self._end = end
         self._clock = clock
         self._look_s = min(LOOK_S, limit_s / 10)
-        self._under_way: tuple[float, Range] | None = None
+        self._under_way: dict[Range, float] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
@@ -54,20 +54,21 @@ class Watchdog:
 
     def begins(self, what: Range) -> None:
         """A call is made now."""
-        self._under_way = (self._clock(), what)
+        self._under_way[what] = self._clock()
 
-    def ends(self) -> None:
+    def ends(self, what: Range) -> None:
         """It came back."""
-        self._under_way = None
+        del self._under_way[what]
 
     def _watch(self) -> None:
         self._put_backstop_off()
         while not self._over.wait(self._look_s):
             self._put_backstop_off()
-            under_way = self._under_way
-            if under_way is not None and self._clock() - under_way[0] > self._limit_s:
+            # A copy: calls begin and end in other threads.
+            oldest = min(self._under_way.copy().items(), key=lambda call: call[1], default=None)
+            if oldest is not None and self._clock() - oldest[1] > self._limit_s:
                 with contextlib.suppress(Exception):  # a storage that fails, too, must not keep it alive
-                    self._late(under_way[1])
+                    self._late(oldest[0])
                 self._end(EXIT_CODE)
                 break
         faulthandler.cancel_dump_traceback_later()

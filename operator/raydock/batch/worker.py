@@ -27,6 +27,7 @@ from raydock.batch.inputs.columns import Converted, Converter
 from raydock.batch.inputs.places import Places
 from raydock.batch.inputs.reading import Reading
 from raydock.batch.ledger import Ledger, tries_dir
+from raydock.batch.overlap import in_order
 from raydock.batch.part import Columns, PartWriter, Written
 from raydock.batch.pieces import Pieces
 from raydock.batch.shards import Shard
@@ -143,6 +144,7 @@ class Worker:
             batch_rows=config.max_batch_rows,
             limit_s=config.batch_timeout_s,
             proven=lambda: bool(self._ledger.records()),
+            at_once=config.concurrency or 1,
         )
 
     def _run(self, shard: Shard, predict: model.Predictor, trying: Try) -> Outcome:
@@ -217,19 +219,23 @@ class Worker:
         answered: Answered,
     ) -> Iterator[pa.Table]:
         """The output's rows, in order. The others go to `failed`; raises OverLimit."""
-        first, columns = 0, Columns()
-        for rows in _ahead(self._read(shard)):
-            retries, batch = self._setting.config.retries_per_batch, rows.batch
+        columns, retries = Columns(), self._setting.config.retries_per_batch
+
+        def tried(numbered: tuple[int, Converted]) -> Iterator[Answer[Pieces] | BadRow]:
+            first, rows = numbered
             found = self._trying(rows, first, predict, trying, columns, retries)
-            for one in found.single_out(first, first + batch.num_rows):
+            return found.single_out(first, first + rows.batch.num_rows)
+
+        batches = _numbered(_ahead(self._read(shard)))
+        for (first, rows), found in in_order(batches, tried, trying.at_once):
+            for one in found:
                 if isinstance(one, Answer):
                     with one.given as pieces:
                         yield from pieces
                     answered.rows += one.end - one.first
                 else:
                     row = self._setting.first_rows[shard.index] + one.row
-                    failed.add(batch, one.row - first, row, one.error)
-            first += batch.num_rows
+                    failed.add(rows.batch, one.row - first, row, one.error)
 
     def _trying(
         self,
@@ -247,8 +253,7 @@ class Worker:
             part = rows.batch if whole else rows.batch.slice(start - first, end - start)
             pieces = trying.calling(lambda: self._pieces(part, predict), start, end)
             if pieces.schema is not None:
-                with _closed_on_error(pieces):
-                    columns.admit(pieces.schema)
+                columns.admit(pieces.schema)
             return pieces
 
         def refuse(start: int, end: int) -> BaseException | None:
@@ -269,20 +274,19 @@ class Worker:
     def _pieces(self, batch: pa.RecordBatch, predict: model.Predictor) -> Pieces:
         """The output's rows for `batch`: carried columns, then the model's."""
         pieces, answer = Pieces(), predict(self._converter.given(batch))
-        with _closed_on_error(pieces), contextlib.closing(answer):
+        with contextlib.closing(answer):
             for piece in answer:
                 carry = self._setting.config.carry
                 pieces.add(with_carried(piece, batch, carry, grows=predict.grows))
         return pieces
 
 
-@contextlib.contextmanager
-def _closed_on_error(pieces: Pieces) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        pieces.close()
-        raise
+def _numbered(batches: Iterator[Converted]) -> Iterator[tuple[int, Converted]]:
+    """Each with the number of its first row in the shard."""
+    first = 0
+    for rows in batches:
+        yield first, rows
+        first += rows.batch.num_rows
 
 
 def _ahead(items: Iterator[T]) -> Iterator[T]:

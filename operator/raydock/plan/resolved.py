@@ -134,6 +134,7 @@ def job_config(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> JobConfi
         retries_per_batch=cr.spec.errors.retries_per_batch,
         batch_timeout_s=cr.spec.errors.batch_timeout_seconds,
         workers_max=cr.spec.workers.max,
+        concurrency=None if cr.spec.workers.concurrency == 1 else cr.spec.workers.concurrency,
         worker_cpus=logical_cpus(each),
         worker_gpus=gpus(each),
         report_url=defaults.report_url,

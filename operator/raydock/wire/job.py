@@ -84,6 +84,8 @@ class JobConfig:
     retries_per_batch: int = 3
     batch_timeout_s: int = 600
     workers_max: int = 1
+    concurrency: int | None = None
+    """Batches that one worker predicts at the same time; None: one."""
     worker_cpus: float = 1.0
     worker_gpus: float = 0.0
     """Logical Ray resources of one worker."""

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raydock.batch import pieces
-from raydock.batch.convert import Unconvertible
+from raydock.batch.convert import Unconvertible, source_rows
 from raydock.batch.pieces import Pieces
 from raydock.batch.verify import verify
 from raydock.wire.job import JobConfig
@@ -128,6 +128,13 @@ def test_a_piece_that_does_not_say_its_row_is_the_rows_fault(
     over = next(outcome.overrun for outcome in run(config, tmp_path) if outcome.overrun is not None)
     assert over.first[0].error_type == "UnusableOutput"
     assert told in over.first[0].message
+
+
+def test_the_last_row_is_one_less_than_there_are() -> None:
+    table, rows = source_rows(pa.table({"y": [1, 2], "_row": [2, 0]}), 3)
+    assert (table.column_names, rows.to_pylist()) == (["y"], [2, 0])  # type: ignore[union-attr]  # there is one
+    with pytest.raises(Unconvertible, match="from 0 to 1"):
+        source_rows(pa.table({"y": [1, 2], "_row": [2, 0]}), 2)
 
 
 def test_a_generator_is_closed_where_its_rows_are_refused(

@@ -60,7 +60,7 @@ def test_values_get_the_annotated_types(function: Any, given: dict[str, Any], ow
 @pytest.mark.parametrize(
     ("function", "given", "told"),
     [
-        pytest.param(typed, {"temprature": 1}, "'temprature' is unknown. typed() takes temper", id="a typo"),
+        pytest.param(typed, {"heat": 1}, "'heat' is unknown. typed() takes temper", id="unknown"),
         pytest.param(typed, {"top_k": "many"}, "top_k: Input should be a valid integer", id="no number"),
         pytest.param(typed, {"mode": "best"}, "mode: Input should be 'fast' or 'good'", id="no member"),
         pytest.param(typed, {"stop": "end"}, "stop: Input should be a valid list", id="no list"),

@@ -53,6 +53,13 @@ def test_a_shard_counts_once() -> None:
     assert counts.report.rows_done == 100
 
 
+def test_rows_done_are_those_of_the_input_where_a_model_makes_rows() -> None:
+    counts = Counts(CONFIG, 1)
+    counts.planned(1_000, 10, [])
+    counts.committed(replace(record(0), rows=7_000, failed_rows=5, input_rows_done=95))
+    assert (counts.report.rows_done, counts.report.percent) == (100, 10)
+
+
 def test_100_percent_is_for_what_is_published() -> None:
     counts = Counts(CONFIG, 1)
     counts.planned(100, 1, [record(0)])

@@ -47,11 +47,31 @@ def test_calls_that_come_back_are_left_alone(monkeypatch: pytest.MonkeyPatch) ->
             now[0] += 9.0
             looks.acquire()
             looks.acquire()
-            dog.ends()
+            dog.ends((0, 1))
             now[0] += 90.0
             looks.acquire()
             looks.acquire()
     assert told == []
+
+
+def test_of_several_calls_the_one_that_takes_too_long_is_told() -> None:
+    told: list[Range] = []
+    ended = threading.Event()
+    now = [0.0]
+    with Watchdog(10.0, told.append, lambda _: ended.set(), lambda: now[0]) as dog:
+        dog._look_s = 0.001
+        dog.begins((0, 4))
+        now[0] = 5.0
+        dog.begins((4, 8))
+        dog.begins((8, 9))
+        dog.ends((0, 4))
+        now[0] = 12.0
+        dog.begins((9, 12))
+        dog.ends((8, 9))
+        assert not ended.is_set()
+        now[0] = 16.0
+        assert ended.wait(60)
+    assert told == [(4, 8)]
 
 
 STUCK = """
