@@ -126,6 +126,11 @@ def short(names: tuple[str, ...]) -> list[dict[str, Any]]:
     return [{name: row[name] for name in names} for row in rows()]
 
 
+def passing() -> list[dict[str, Any]]:
+    """What `nested.x > 100 AND id < 1500` lets through."""
+    return [row for row in rows() if (row["nested"]["x"] or 0) > 100 and row["id"] < 1500]
+
+
 def with_files(claims: Path) -> list[dict[str, Any]]:
     return [{**row, "image": content(row["image"], claims)} for row in rows()]
 
@@ -166,6 +171,19 @@ def answered(claims: Path) -> list[dict[str, Any]]:
             with_files,
             lambda: short(("image",)),
             id="a column of paths",
+        ),
+        pytest.param(
+            job(
+                tables=replace(
+                    tables("t.parquet", "Parquet"),
+                    columns=("id", "text"),
+                    filter="nested.x > 100 AND id < 1500",
+                ),
+                carry=("id",),
+            ),
+            lambda _: [{"id": row["id"], "text": row["text"]} for row in passing()],
+            lambda: [{"id": row["id"]} for row in passing()],
+            id="a filter",
         ),
         pytest.param(
             job(files=FilesInput("pvc://data/in/img/", convert_to="Base64"), carry=("file_path",)),

@@ -65,6 +65,9 @@ class Tables(Spec):
     """Regular expression that the whole path below a URI must match. Absent: every file of the format."""
     columns: ColumnNames = ()
     """Columns that are read, in this order. Default: all."""
+    filter: Annotated[str, MinLen(1), MaxLen(4096)] | None = None
+    """SQL expression (DuckDB) over the columns, such as `x > 100 AND "unit price" IS NOT NULL`; it may name
+    columns that are not read. Rows for which it is not true are no part of the input. Absent: all rows."""
 
 
 class InputFormat(StrEnum):

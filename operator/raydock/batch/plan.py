@@ -44,9 +44,9 @@ def make(config: JobConfig, claims_dir: str) -> Plan:
     found = of.look(config, Places(claims_dir))
     columns.handled(config, found.columns)
     if not found.rows:
-        raise Terminal(
-            Reason.INPUT_INVALID, f"the input has no row: {len(found.sources)} files, all without rows"
-        )
+        chosen = config.tables.filter
+        why = f"none passes tables.filter {chosen!r}" if chosen else "all without rows"
+        raise Terminal(Reason.INPUT_INVALID, f"the input has no row: {len(found.sources)} files, {why}")
     most = shards.rows_per_shard(
         found.rows,
         workers=config.workers_max,

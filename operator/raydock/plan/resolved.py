@@ -141,7 +141,7 @@ def job_config(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> JobConfi
 def _tables(given: Tables | None) -> TablesInput:
     if given is None:
         return TablesInput(())
-    return TablesInput(given.uris, given.pattern, given.columns, given.format.value)
+    return TablesInput(given.uris, given.pattern, given.columns, given.format.value, given.filter)
 
 
 def _files(given: Files | None) -> FilesInput | None:

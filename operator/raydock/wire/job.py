@@ -25,6 +25,8 @@ class TablesInput:
     """Empty: all."""
     format: str = "Parquet"
     """Parquet, Csv or JsonLines."""
+    filter: str | None = None
+    """SQL expression over the columns; rows for which it is not true are no part of the input."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from raydock.batch.inputs import inline, listing, parquet, text
+from raydock.batch.inputs.filter import Filter
 from raydock.batch.inputs.find import folder_of
 from raydock.batch.inputs.places import Places
 from raydock.batch.inputs.reading import Found, Reading, Rows
@@ -27,13 +28,14 @@ def read(config: JobConfig, shard: Shard, how: Reading, places: Places) -> Itera
     if config.files is not None:
         for batch in listing.read(shard, how, places):
             yield Rows(batch)
+    chosen = Filter.of(config)
     for span in shard.spans:
         folder = folder_of(span.uri) or None
         if config.rows:
             batches = inline.read(span, how, config)
         elif config.tables.format == "Parquet":
-            batches = parquet.read(span, how, places)
+            batches = parquet.read(span, how, places, chosen)
         else:
-            batches = text.read(span, how, config, places)
+            batches = text.read(span, how, config, places, chosen)
         for batch in batches:
             yield Rows(batch, folder)
