@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from raydock.batch import plan
@@ -230,6 +230,8 @@ filters = st.recursive(
 
 
 @given(st.lists(st.tuples(numbers, floats, floats, texts, days), min_size=1, max_size=24), filters)
+@example([(0, 0.1, 0.1, "a", None), (0, math.nan, math.nan, "a", None)], "f > 3")
+@example([(0, 0.1, 0.1, "a", None), (0, 0.1, 0.1, None, None)], "NOT s = 'é'")
 def test_a_row_group_with_a_row_that_passes_is_read(values: list[tuple[Any, ...]], text: str) -> None:
     kinds = [pa.int32(), pa.float64(), pa.float32(), pa.string(), pa.date32()]
     columns = [pa.array(of, kind) for of, kind in zip(zip(*values, strict=True), kinds, strict=True)]
