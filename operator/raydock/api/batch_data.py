@@ -106,6 +106,24 @@ class ColumnHandling(Spec):
     )
 
 
+class Sql(Spec):
+    """A query over files."""
+
+    query: Annotated[str, MinLen(1), MaxLen(16384)]
+    """One SELECT in DuckDB's SQL. It is run once, whatever attempts are made; its rows are the input."""
+    sources: Annotated[dict[str, TableUri], MaxLen(16)] = {}
+    """Files, directories or globs by the name of the table that they are in the query. Their endings tell the
+    format: Parquet, CSV or JSON Lines, as in `tables`. Default none."""
+
+    rules: ClassVar = (
+        Rule(
+            "!has(self.sources) || self.sources.all(name, name.matches('^[A-Za-z_][A-Za-z0-9_]{0,62}$'))",
+            "name tables with at most 63 letters, digits and _, and no digit in front",
+            ".sources",
+        ),
+    )
+
+
 class Files(Spec):
     """Files that are a row each, in the order of their paths."""
 
@@ -123,10 +141,12 @@ class Files(Spec):
 
 
 class Input(Spec):
-    """What is read: exactly one of tables, files and rows."""
+    """What is read: exactly one of tables, sql, files and rows."""
 
     tables: Tables | None = None
     """Tables in files."""
+    sql: Sql | None = None
+    """What a query gives."""
     files: Files | None = None
     """Files that are a row each."""
     rows: Rows | None = None
@@ -139,8 +159,9 @@ class Input(Spec):
 
     rules: ClassVar = (
         Rule(
-            "[has(self.tables), has(self.files), has(self.rows)].filter(given, given).size() == 1",
-            "write exactly one of tables, files and rows",
+            "[has(self.tables), has(self.sql), has(self.files), has(self.rows)]"
+            ".filter(given, given).size() == 1",
+            "write exactly one of tables, sql, files and rows",
         ),
     )
 

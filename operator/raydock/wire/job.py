@@ -30,6 +30,15 @@ class TablesInput:
 
 
 @dataclass(frozen=True)
+class SqlInput:
+    """One DuckDB query."""
+
+    query: str
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """URI of files, by the name of the table that they are in the query."""
+
+
+@dataclass(frozen=True)
 class FilesInput:
     """Files that are a row each."""
 
@@ -83,6 +92,8 @@ class JobConfig:
     save_mode: str = SaveMode.ERROR.value
     """A value of SaveMode."""
     files: FilesInput | None = None
+    """The input, in place of `tables`."""
+    sql: SqlInput | None = None
     """The input, in place of `tables`."""
     rows: tuple[Mapping[str, Any], ...] = ()
     """The input itself, in place of `tables`."""

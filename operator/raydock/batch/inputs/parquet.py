@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +20,13 @@ from raydock.wire.job import JobConfig
 ENDINGS: Final = (".parquet", ".parq", ".pq")
 FOOTERS_AT_ONCE: Final = 16
 """Threads that read footers: network storages answer slowly, not little."""
+
+
+class Opens(Protocol):
+    """Where files are opened; see Place."""
+
+    def open(self, uri: str) -> pa.NativeFile:
+        """As Place.open."""
 
 
 def look(config: JobConfig, places: Places) -> Found:
@@ -40,7 +47,7 @@ def look(config: JobConfig, places: Places) -> Found:
         return Found(columns, tuple(pool.map(lambda one: _passing(one[0], chosen, places), read)))
 
 
-def read(span: Span, how: Reading, places: Places, chosen: Filter | None = None) -> Iterator[pa.RecordBatch]:
+def read(span: Span, how: Reading, places: Opens, chosen: Filter | None = None) -> Iterator[pa.RecordBatch]:
     """Rows of `span` that pass `chosen`, at most `how.most` at once, in the order of the file.
 
     Raises OSError, ArrowException.

@@ -45,6 +45,12 @@ class Scanned:
     schema: pa.Schema
 
 
+def schema_of(found: Found) -> pa.Schema:
+    """Names and types of what `read` gives."""
+    schema = schemas.loads(found.schema)
+    return pa.schema([schema.field(name) for name in found.columns])
+
+
 def endings(table_format: str) -> tuple[str, ...]:
     """How files of a format end, plain and compressed."""
     return tuple(plain + more for plain in _PLAIN[table_format] for more in ("", *COMPRESSIONS))
