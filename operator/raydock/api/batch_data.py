@@ -12,11 +12,17 @@ from raydock.wire.job import SaveMode
 
 ColumnName = Annotated[str, MinLen(1), MaxLen(256)]
 ColumnNames = Annotated[tuple[ColumnName, ...], MaxLen(512), UNIQUE]
-PvcUri = Annotated[
+# Wider than that of an output: what others wrote has names such as `year=2026`, and globs look for it.
+_READ_STORE = r"(s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*(/[^\s?#]*)?"
+FolderUri = Annotated[
     str,
     MinLen(1),
     MaxLen(1024),
-    Matches(PVC_URI, "write pvc://CLAIM/PATH, with a PersistentVolumeClaim of this namespace"),
+    Matches(
+        f"{PVC_URI}|{_READ_STORE}",
+        "write pvc://CLAIM/PATH, with a PersistentVolumeClaim of this namespace, or s3://BUCKET/PATH, "
+        "gs://BUCKET/PATH or az://CONTAINER/PATH",
+    ),
     STAYS_INSIDE,
 ]
 TableUri = Annotated[
@@ -24,8 +30,9 @@ TableUri = Annotated[
     MinLen(1),
     MaxLen(1024),
     Matches(
-        f"{PVC_URI}|{HTTP_URI}",
-        "write pvc://CLAIM/PATH or http(s)://HOST/PATH, without user and password",
+        f"{PVC_URI}|{_READ_STORE}|{HTTP_URI}",
+        "write pvc://CLAIM/PATH, s3://BUCKET/PATH, gs://BUCKET/PATH, az://CONTAINER/PATH or "
+        "http(s)://HOST/PATH, without user and password",
     ),
     STAYS_INSIDE,
 ]
@@ -56,8 +63,8 @@ class Tables(Spec):
     """Files with rows and named columns."""
 
     uris: Annotated[tuple[TableUri, ...], MinLen(1), MaxLen(64), UNIQUE]
-    """Files, directories or globs: `pvc://CLAIM/PATH`; single files: `https://HOST/PATH`. All files must have
-    the same columns."""
+    """Files, directories or globs: `pvc://CLAIM/PATH`, `s3://BUCKET/PATH`, `gs://BUCKET/PATH` or
+    `az://CONTAINER/PATH`; single files: `https://HOST/PATH`. All files must have the same columns."""
     format: TableFormat = TableFormat.PARQUET
     """Format of the files: Parquet, CSV with a header, or one JSON object a line; the last two also
     compressed (`.gz`, `.bz2`, `.zst`, `.lz4`). Default Parquet."""
@@ -90,12 +97,12 @@ class ColumnHandling(Spec):
     """A column that names files, and what the model gets in their place."""
 
     input_format: InputFormat = InputFormat.PATH
-    """Path: `pvc://CLAIM/PATH`, `https://HOST/PATH`, or a path seen from the folder of the table's file; also
-    in lists. Messages: OpenAI chat messages, as JSON text or nested, whose `image_url`, `video_url` and
-    `input_audio` may be URIs. Default Path."""
+    """Path: a URI as of tables, or a path seen from the folder of the table's file; also in lists. Messages:
+    OpenAI chat messages, as JSON text or nested, whose `image_url`, `video_url` and `input_audio` may be
+    URIs. Default Path."""
     convert_to: Conversion = Conversion.RAW_BYTES
-    """What the model gets for a path: the file's bytes, these as Base64 or as a data URL, or a local path.
-    `output.carry` copies what stood in the input. Default RawBytes."""
+    """What the model gets for a path: the file's bytes, these as Base64 or as a data URL, or a local path (a
+    URI outside of volumes). `output.carry` copies what stood in the input. Default RawBytes."""
 
     rules: ClassVar = (
         Rule(
@@ -127,8 +134,9 @@ class Sql(Spec):
 class Files(Spec):
     """Files that are a row each, in the order of their paths."""
 
-    uri: PvcUri
-    """Directory, glob or file: `pvc://CLAIM/PATH`. Names that begin with `.` or `_` are left out."""
+    uri: FolderUri
+    """Directory, glob or file: `pvc://CLAIM/PATH`, or in an object store: `s3://`, `gs://` or `az://`. Names
+    that begin with `.` or `_` are left out."""
     pattern: Annotated[str, MinLen(1), MaxLen(512)] | None = None
     """Regular expression that the whole path below the URI must match. Absent: every file."""
     recursive: bool = True
@@ -136,8 +144,8 @@ class Files(Spec):
     column: ColumnName = "file_path"
     """Name of the one column. Default file_path."""
     convert_to: Conversion = Conversion.PATH
-    """What the model gets: the file's bytes, these as Base64 or as a data URL, or its local path.
-    `output.carry` copies the URI. Default Path."""
+    """What the model gets: the file's bytes, these as Base64 or as a data URL, or its local path (its URI in
+    an object store). `output.carry` copies the URI. Default Path."""
 
 
 class Input(Spec):

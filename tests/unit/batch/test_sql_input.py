@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typing_extensions import override
 
 from raydock.batch import plan
 from raydock.batch.inputs import of, query
@@ -175,6 +176,7 @@ def test_a_place_that_fails_is_tried_again(claims: Path, monkeypatch: pytest.Mon
     opens = iter(range(100))
 
     class Failing(Places):
+        @override
         def of(self, uri: str) -> Any:
             return Moved(str(claims))
 
