@@ -114,7 +114,7 @@ def test_a_fingerprint_names_query_and_sources(claims: Path) -> None:
     [
         pytest.param(asking("SELECT FROM"), "syntax error", id="bad SQL"),
         pytest.param(asking("SELECT * FROM cals"), "Did you mean", id="a table that is no source"),
-        pytest.param(asking("SELECT nam FROM people"), '"nam" not found', id="an unknown column"),
+        pytest.param(asking("SELECT nobody FROM people"), '"nobody" not found', id="an unknown column"),
         pytest.param(asking("SELECT 1; SELECT 2"), "write one SELECT", id="two queries"),
         pytest.param(asking("DROP TABLE people"), "write one SELECT", id="no query"),
         pytest.param(asking("COPY people TO '/tmp/x'"), "write one SELECT", id="a file that is written"),
