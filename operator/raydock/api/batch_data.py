@@ -12,11 +12,17 @@ from raydock.wire.job import OutputMode, SaveMode
 
 ColumnName = Annotated[str, MinLen(1), MaxLen(256)]
 ColumnNames = Annotated[tuple[ColumnName, ...], MaxLen(512), UNIQUE]
-PvcUri = Annotated[
+# Wider than that of an output: what others wrote has names such as `year=2026`, and globs look for it.
+_READ_STORE = r"(s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*(/[^\s?#]*)?"
+FolderUri = Annotated[
     str,
     MinLen(1),
     MaxLen(1024),
-    Matches(PVC_URI, "write pvc://CLAIM/PATH, with a PersistentVolumeClaim of this namespace"),
+    Matches(
+        f"{PVC_URI}|{_READ_STORE}",
+        "write pvc://CLAIM/PATH, with a PersistentVolumeClaim of this namespace, or s3://BUCKET/PATH, "
+        "gs://BUCKET/PATH or az://CONTAINER/PATH",
+    ),
     STAYS_INSIDE,
 ]
 TableUri = Annotated[
@@ -24,8 +30,9 @@ TableUri = Annotated[
     MinLen(1),
     MaxLen(1024),
     Matches(
-        f"{PVC_URI}|{HTTP_URI}",
-        "write pvc://CLAIM/PATH or http(s)://HOST/PATH, without user and password",
+        f"{PVC_URI}|{_READ_STORE}|{HTTP_URI}",
+        "write pvc://CLAIM/PATH, s3://BUCKET/PATH, gs://BUCKET/PATH, az://CONTAINER/PATH or "
+        "http(s)://HOST/PATH, without user and password",
     ),
     STAYS_INSIDE,
 ]
@@ -56,8 +63,8 @@ class Tables(Spec):
     """Files with rows and named columns."""
 
     uris: Annotated[tuple[TableUri, ...], MinLen(1), MaxLen(64), UNIQUE]
-    """Files, directories or globs: `pvc://CLAIM/PATH`; single files: `https://HOST/PATH`. All files must have
-    the same columns."""
+    """Files, directories or globs: `pvc://CLAIM/PATH`, `s3://BUCKET/PATH`, `gs://BUCKET/PATH` or
+    `az://CONTAINER/PATH`; single files: `https://HOST/PATH`. All files must have the same columns."""
     format: TableFormat = TableFormat.PARQUET
     """Format of the files: Parquet, CSV with a header, or one JSON object a line; the last two also
     compressed (`.gz`, `.bz2`, `.zst`, `.lz4`). Default Parquet."""
@@ -65,6 +72,9 @@ class Tables(Spec):
     """Regular expression that the whole path below a URI must match. Absent: every file of the format."""
     columns: ColumnNames = ()
     """Columns that are read, in this order. Default: all."""
+    filter: Annotated[str, MinLen(1), MaxLen(4096)] | None = None
+    """SQL expression (DuckDB) over the columns, such as `x > 100 AND "unit price" IS NOT NULL`; it may name
+    columns that are not read. Rows for which it is not true are no part of the input. Absent: all rows."""
 
 
 class InputFormat(StrEnum):
@@ -87,12 +97,12 @@ class ColumnHandling(Spec):
     """A column that names files, and what the model gets in their place."""
 
     input_format: InputFormat = InputFormat.PATH
-    """Path: `pvc://CLAIM/PATH`, `https://HOST/PATH`, or a path seen from the folder of the table's file; also
-    in lists. Messages: OpenAI chat messages, as JSON text or nested, whose `image_url`, `video_url` and
-    `input_audio` may be URIs. Default Path."""
+    """Path: a URI as of tables, or a path seen from the folder of the table's file; also in lists. Messages:
+    OpenAI chat messages, as JSON text or nested, whose `image_url`, `video_url` and `input_audio` may be
+    URIs. Default Path."""
     convert_to: Conversion = Conversion.RAW_BYTES
-    """What the model gets for a path: the file's bytes, these as Base64 or as a data URL, or a local path.
-    `output.carry` copies what stood in the input. Default RawBytes."""
+    """What the model gets for a path: the file's bytes, these as Base64 or as a data URL, or a local path (a
+    URI outside of volumes). `output.carry` copies what stood in the input. Default RawBytes."""
 
     rules: ClassVar = (
         Rule(
@@ -103,11 +113,30 @@ class ColumnHandling(Spec):
     )
 
 
+class Sql(Spec):
+    """A query over files."""
+
+    query: Annotated[str, MinLen(1), MaxLen(16384)]
+    """One SELECT in DuckDB's SQL. It is run once, whatever attempts are made; its rows are the input."""
+    sources: Annotated[dict[str, TableUri], MaxLen(16)] = {}
+    """Files, directories or globs by the name of the table that they are in the query. Their endings tell the
+    format: Parquet, CSV or JSON Lines, as in `tables`. Default none."""
+
+    rules: ClassVar = (
+        Rule(
+            "!has(self.sources) || self.sources.all(name, name.matches('^[A-Za-z_][A-Za-z0-9_]{0,62}$'))",
+            "name tables with at most 63 letters, digits and _, and no digit in front",
+            ".sources",
+        ),
+    )
+
+
 class Files(Spec):
     """Files that are a row each, in the order of their paths."""
 
-    uri: PvcUri
-    """Directory, glob or file: `pvc://CLAIM/PATH`. Names that begin with `.` or `_` are left out."""
+    uri: FolderUri
+    """Directory, glob or file: `pvc://CLAIM/PATH`, or in an object store: `s3://`, `gs://` or `az://`. Names
+    that begin with `.` or `_` are left out."""
     pattern: Annotated[str, MinLen(1), MaxLen(512)] | None = None
     """Regular expression that the whole path below the URI must match. Absent: every file."""
     recursive: bool = True
@@ -115,15 +144,17 @@ class Files(Spec):
     column: ColumnName = "file_path"
     """Name of the one column. Default file_path."""
     convert_to: Conversion = Conversion.PATH
-    """What the model gets: the file's bytes, these as Base64 or as a data URL, or its local path.
-    `output.carry` copies the URI. Default Path."""
+    """What the model gets: the file's bytes, these as Base64 or as a data URL, or its local path (its URI in
+    an object store). `output.carry` copies the URI. Default Path."""
 
 
 class Input(Spec):
-    """What is read: exactly one of tables, files and rows."""
+    """What is read: exactly one of tables, sql, files and rows."""
 
     tables: Tables | None = None
     """Tables in files."""
+    sql: Sql | None = None
+    """What a query gives."""
     files: Files | None = None
     """Files that are a row each."""
     rows: Rows | None = None
@@ -136,8 +167,9 @@ class Input(Spec):
 
     rules: ClassVar = (
         Rule(
-            "[has(self.tables), has(self.files), has(self.rows)].filter(given, given).size() == 1",
-            "write exactly one of tables, files and rows",
+            "[has(self.tables), has(self.sql), has(self.files), has(self.rows)]"
+            ".filter(given, given).size() == 1",
+            "write exactly one of tables, sql, files and rows",
         ),
     )
 

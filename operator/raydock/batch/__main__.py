@@ -100,7 +100,7 @@ def _run(config: JobConfig, attempt: int, claims_dir: str, counts: Counts, repor
         return engine.run(setting, missing)
 
     steps = driver.Steps(
-        propose_plan=lambda: plan.make(config, claims_dir),
+        propose_plan=lambda: plan.make(config, claims_dir, storage),
         check_plan=lambda made: plan.refuse_changed_files(made, claims_dir),
         run=shards,
         tell=reporter.tell,

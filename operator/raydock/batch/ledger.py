@@ -5,6 +5,7 @@
     OUTPUT/_errors/part-<uid8>-<shard>.parquet rows that failed (raydock.batch.failures)
     OUTPUT/_staging/owners/<n>.json            which job may work here (raydock.batch.owner)
     OUTPUT/_staging/publish-<sum>.json         what follows a `_SUCCESS` (raydock.batch.publish)
+    OUTPUT/_staging/<uid>/query/               results of input.sql, one of which the plan names
     OUTPUT/_staging/<uid>/plan.json            Plan: the shards, written once
     OUTPUT/_staging/<uid>/ledger/<shard>.json  CommitRecord: the first one counts
     OUTPUT/_staging/<uid>/data/                data and error files, one for each try at a shard

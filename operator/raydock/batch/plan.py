@@ -12,6 +12,7 @@ from raydock.batch.inputs import columns, of
 from raydock.batch.inputs.places import Places
 from raydock.batch.inputs.reading import refuse_changed
 from raydock.batch.shards import InputFile, Shard
+from raydock.batch.storage import Storage
 from raydock.errors import Terminal
 from raydock.reasons import Reason
 from raydock.wire.job import JobConfig
@@ -39,14 +40,17 @@ class Plan:
     """Types that text is read with, see inputs.schemas; empty where files state their own."""
 
 
-def make(config: JobConfig, claims_dir: str) -> Plan:
-    """The plan for `config`. Writes nothing. Raises Terminal(INPUT_INVALID), Retry."""
-    found = of.look(config, Places(claims_dir))
+def make(config: JobConfig, claims_dir: str, storage: Storage | None = None) -> Plan:
+    """The plan for `config`. Raises Terminal(INPUT_INVALID), Retry.
+
+    Writes nothing, but for the result of a query into the job's staging folder of the output's `storage`.
+    """
+    found = of.look(config, Places(claims_dir), storage)
     columns.handled(config, found.columns)
     if not found.rows:
-        raise Terminal(
-            Reason.INPUT_INVALID, f"the input has no row: {len(found.sources)} files, all without rows"
-        )
+        chosen = config.tables.filter
+        why = f"none passes tables.filter {chosen!r}" if chosen else "all without rows"
+        raise Terminal(Reason.INPUT_INVALID, f"the input has no row: {len(found.sources)} files, {why}")
     most = shards.rows_per_shard(
         found.rows,
         workers=config.workers_max,
@@ -58,8 +62,12 @@ def make(config: JobConfig, claims_dir: str) -> Plan:
         made = shards.pack(found.listed, most, size)
     else:
         made = shards.cut(found.sources, most)
-    files = tuple(source.file for source in found.sources if source.file.uri)
-    return Plan(fingerprint(found.files()), found.rows, found.columns, files, made, found.schema)
+    # The rows of the manifest, and what this job wrote itself, change under nobody's hands.
+    own = bool(config.rows) or config.sql is not None
+    files = () if own else tuple(source.file for source in found.sources)
+    return Plan(
+        fingerprint(found.origin or found.files()), found.rows, found.columns, files, made, found.schema
+    )
 
 
 def refuse_changed_files(plan: Plan, claims_dir: str) -> None:

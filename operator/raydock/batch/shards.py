@@ -40,6 +40,8 @@ class Unit:
     end: int
     """Exclusive."""
     rows: int
+    dropped: int = 0
+    """Rows of it beside these: those that a filter leaves out."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Span:
     rows: int
     skip: int = 0
     before: int = 0
-    """Rows of the file in front of unit `begin`."""
+    """Rows of the file in front of unit `begin`, also those that a filter leaves out."""
 
 
 @dataclass(frozen=True)
@@ -121,18 +123,19 @@ def _cut(source: Source, most: int) -> Iterator[list[Span]]:
     uri = source.file.uri
     even = math.ceil(source.file.rows / math.ceil(source.file.rows / most))
     whole: list[Unit] = []
-    held = before = 0  # rows of `whole`, rows in front of it
+    held = before = passed = 0  # rows of `whole`, rows of the file in front of it, and of the unit
     for unit in source.units:
         if whole and (held >= even or held + unit.rows > most):
             yield [Span(uri, whole[0].begin, whole[-1].end, held, before=before)]
-            before += held
             whole, held = [], 0
+        if not whole:
+            before = passed
         if unit.rows > most:
             yield from _cut_unit(uri, unit, most, before)
-            before += unit.rows
         elif unit.rows:
             whole.append(unit)
             held += unit.rows
+        passed += unit.rows + unit.dropped
     if whole:
         yield [Span(uri, whole[0].begin, whole[-1].end, held, before=before)]
 

@@ -268,7 +268,7 @@ class Worker:
         """The shard's rows, at most maxBatchRows at once, in the order of the input."""
         setting = self._setting
         how = Reading(setting.columns, setting.schema, setting.config.max_batch_rows)
-        for rows in of.read(setting.config, shard, how, Places(setting.claims_dir)):
+        for rows in of.read(setting.config, shard, how, Places(setting.claims_dir), setting.storage):
             yield from self._converter.convert(rows)
 
     def _pieces(self, batch: pa.RecordBatch, predict: model.Predictor) -> Pieces:

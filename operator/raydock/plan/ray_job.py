@@ -108,6 +108,8 @@ def _input_uris(cr: BatchJob) -> Iterator[str]:
     given = cr.spec.input
     if given.tables is not None:
         yield from given.tables.uris
+    if given.sql is not None:
+        yield from given.sql.sources.values()
     if given.files is not None:
         yield given.files.uri
     if given.rows is not None and cr.spec.columns:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from raydock.api.base import GROUP
-from raydock.api.batch_data import Files, Tables
+from raydock.api.batch_data import Files, Sql, Tables
 from raydock.api.batchjob import BatchJob
 from raydock.api.conditions import ConditionType, find
 from raydock.api.deployment import Deployment
@@ -21,7 +21,7 @@ from raydock.plan.pods import gpus, logical_cpus, of_replica
 from raydock.plan.usage import NOTHING, USAGE_ANNOTATION, Bank
 from raydock.reasons import Reason
 from raydock.wire import paths
-from raydock.wire.job import ColumnHandling, FilesInput, JobConfig, OutputMode, TablesInput
+from raydock.wire.job import ColumnHandling, FilesInput, JobConfig, OutputMode, SqlInput, TablesInput
 from raydock.wire.progress import Failure, Output
 from raydock.wire.record import dumps, loads
 
@@ -115,6 +115,7 @@ def job_config(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> JobConfi
         import_path=resolved.server.import_path,
         tables=_tables(cr.spec.input.tables),
         files=_files(cr.spec.input.files),
+        sql=_sql(cr.spec.input.sql),
         rows=cr.spec.input.rows or (),
         columns={
             name: ColumnHandling(how.input_format.value, how.convert_to.value)
@@ -144,7 +145,11 @@ def job_config(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> JobConfi
 def _tables(given: Tables | None) -> TablesInput:
     if given is None:
         return TablesInput(())
-    return TablesInput(given.uris, given.pattern, given.columns, given.format.value)
+    return TablesInput(given.uris, given.pattern, given.columns, given.format.value, given.filter)
+
+
+def _sql(given: Sql | None) -> SqlInput | None:
+    return SqlInput(given.query, given.sources) if given is not None else None
 
 
 def _files(given: Files | None) -> FilesInput | None:

@@ -32,6 +32,17 @@ class TablesInput:
     """Empty: all."""
     format: str = "Parquet"
     """Parquet, Csv or JsonLines."""
+    filter: str | None = None
+    """SQL expression over the columns; rows for which it is not true are no part of the input."""
+
+
+@dataclass(frozen=True)
+class SqlInput:
+    """One DuckDB query."""
+
+    query: str
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """URI of files, by the name of the table that they are in the query."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,8 @@ class JobConfig:
     output_mode: str | None = None
     """A value of OutputMode; None: Rows."""
     files: FilesInput | None = None
+    """The input, in place of `tables`."""
+    sql: SqlInput | None = None
     """The input, in place of `tables`."""
     rows: tuple[Mapping[str, Any], ...] = ()
     """The input itself, in place of `tables`."""

@@ -17,7 +17,7 @@ import pytest
 from raydock.batch.verify import verify
 from raydock.reasons import Reason
 from raydock.wire import last_report
-from raydock.wire.job import ColumnHandling, FilesInput, JobConfig, TablesInput
+from raydock.wire.job import ColumnHandling, FilesInput, JobConfig, SqlInput, TablesInput
 from raydock.wire.record import dumps
 from tests.kit.local_ray import local_ray
 
@@ -126,6 +126,16 @@ def short(names: tuple[str, ...]) -> list[dict[str, Any]]:
     return [{name: row[name] for name in names} for row in rows()]
 
 
+def passing() -> list[dict[str, Any]]:
+    """What `nested.x > 100 AND id < 1500` lets through."""
+    return [row for row in rows() if (row["nested"]["x"] or 0) > 100 and row["id"] < 1500]
+
+
+def asked() -> list[dict[str, Any]]:
+    """What the query gives."""
+    return [row for row in short(("id", "text", "nested")) if row["id"] % 3 == 0][::-1]
+
+
 def with_files(claims: Path) -> list[dict[str, Any]]:
     return [{**row, "image": content(row["image"], claims)} for row in rows()]
 
@@ -166,6 +176,31 @@ def answered(claims: Path) -> list[dict[str, Any]]:
             with_files,
             lambda: short(("image",)),
             id="a column of paths",
+        ),
+        pytest.param(
+            job(
+                tables=replace(
+                    tables("t.parquet", "Parquet"),
+                    columns=("id", "text"),
+                    filter="nested.x > 100 AND id < 1500",
+                ),
+                carry=("id",),
+            ),
+            lambda _: [{"id": row["id"], "text": row["text"]} for row in passing()],
+            lambda: [{"id": row["id"]} for row in passing()],
+            id="a filter",
+        ),
+        pytest.param(
+            job(
+                sql=SqlInput(
+                    "SELECT id, c.text, nested FROM p JOIN c USING (id) WHERE id % 3 = 0 ORDER BY id DESC",
+                    {"p": "pvc://data/in/t.parquet", "c": "pvc://data/in/*.csv"},
+                ),
+                carry=("id",),
+            ),
+            lambda _: asked(),
+            lambda: [{"id": row["id"]} for row in asked()],
+            id="a query",
         ),
         pytest.param(
             job(files=FilesInput("pvc://data/in/img/", convert_to="Base64"), carry=("file_path",)),

@@ -278,7 +278,7 @@ def test_nested_messages_become_data_urls(claims: Path) -> None:
         pytest.param(
             '[{"image_url": {"url": "pvc://data/none"}}]', "pvc://data/none cannot be read", id="missing"
         ),
-        pytest.param('[{"image_url": "s3://b/k"}]', "s3://… cannot be read: raydock reads", id="scheme"),
+        pytest.param('[{"image_url": "ftp://b/k"}]', "ftp://… cannot be read: raydock reads", id="scheme"),
         pytest.param(
             '[{"input_audio": {"data": "pvc://data/img/a.png"}}]', "no audio of a known format", id="no audio"
         ),

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from raydock.batch.verify import verify
 from raydock.reasons import Reason
-from raydock.wire.job import ColumnHandling, FilesInput, JobConfig
+from raydock.wire.job import ColumnHandling, FilesInput, JobConfig, SqlInput
 from tests.unit.batch.test_worker import failure, output, run
 from tests.unit.batch.whole import job
 
@@ -89,3 +90,17 @@ def test_a_value_that_does_not_fit_ends_the_job(
     said = failure(run(seeing(job("pvc://data/in/t.csv", table_format="Csv")), claims))
     assert (said.reason, said.final) == (Reason.INPUT_INVALID.value, True)
     assert "pvc://data/in/t.csv, row 90: column 'id' is int64" in said.message
+
+
+def test_rows_of_a_query_and_of_a_filter_come_out_once(seen: list[dict[str, Any]], claims: Path) -> None:
+    uri = "pvc://data/in/t.csv"
+    query = SqlInput("SELECT id * 10 AS ten, file FROM t WHERE id > 1 ORDER BY id DESC", {"t": uri})
+    run(seeing(replace(job(carry=("ten",)), sql=query)), claims)
+    assert seen == [{"ten": 30, "file": None}, {"ten": 20, "file": "c.bin"}]
+    assert output(claims)["ten"].to_pylist() == [30, 20]
+    seen.clear()
+    (claims / "data" / "out").rename(claims / "data" / "before")
+    run(seeing(job(uri, table_format="Csv", row_filter="file <> 'a.bin'", carry=("id",))), claims)
+    assert seen == [{"id": 2, "file": "c.bin"}]
+    assert output(claims)["id"].to_pylist() == [2]
+    assert verify(claims / "data" / "before") == verify(claims / "data" / "out") == []

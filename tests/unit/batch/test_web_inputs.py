@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raydock.batch import plan
-from raydock.batch.inputs import web
+from raydock.batch.inputs import parts, web
 from raydock.batch.inputs.place import Stat, Unreadable
 from raydock.errors import Retry, Terminal
 from raydock.models import fetch
@@ -46,7 +46,7 @@ def in_parts(request: Request, content: bytes, etag: str = '"1"', cut_at: int | 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(web, "PART_BYTES", 1000)
+    monkeypatch.setattr(parts, "PART_BYTES", 1000)
     monkeypatch.setattr(web, "FILE_S", 1)
     monkeypatch.setattr(fetch, "PAUSE_S", 0.01)
     files = {"/t.parquet": parquet(), "/t.csv": csv()}

@@ -70,7 +70,7 @@ def run(config: JobConfig, claims: Path, run_of_driver: str = "one") -> list[Out
     ledger = Ledger(storage, job)
     ledger.open()
     Owner(storage, job, lambda _: None).acquire()
-    made = ledger.agree(plan.make(config, str(claims)))
+    made = ledger.agree(plan.make(config, str(claims), storage))
     first_rows = (0, *itertools.accumulate(shard.rows for shard in made.shards))
     worker = Worker(
         Setting(config, 1, made.columns, str(claims), storage, made.schema, first_rows, run_of_driver)

@@ -20,10 +20,11 @@ def job(
     columns: tuple[str, ...] = (),
     pattern: str | None = None,
     table_format: str = "Parquet",
+    row_filter: str | None = None,
     **more: Any,
 ) -> JobConfig:
     """A job over tables."""
-    tables = TablesInput(uris, pattern, columns, table_format)
+    tables = TablesInput(uris, pattern, columns, table_format, row_filter)
     return JobConfig("demo", "score", "3f2a9c01", "m:predict", tables, "pvc://data/out/", **more)
 
 

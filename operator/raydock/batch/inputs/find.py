@@ -2,11 +2,15 @@
 
 import re
 from collections.abc import Sequence
+from typing import Final
 from urllib.parse import urlsplit
 
-from raydock.batch.inputs.place import Listing, Unreadable
+from raydock.batch.inputs.place import Listing, Unavailable, Unreadable
 from raydock.batch.inputs.places import Places
-from raydock.batch.inputs.reading import invalid
+from raydock.batch.inputs.reading import invalid, unread
+
+WEB: Final = ("http://", "https://")
+"""Addresses that may have a query behind the path."""
 
 
 def find(uris: Sequence[str], pattern: str | None, endings: Sequence[str], places: Places) -> list[str]:
@@ -37,11 +41,13 @@ def compiled_pattern(pattern: str | None, field: str) -> re.Pattern[str] | None:
 
 
 def listed(uri: str, places: Places, *, recursive: bool = True) -> Listing:
-    """What `uri` may mean. Raises Terminal(INPUT_INVALID)."""
+    """What `uri` may mean. Raises Terminal(INPUT_INVALID), Retry."""
     try:
         return places.find(uri, recursive=recursive)
     except Unreadable as exc:
         raise invalid(f"cannot read {places.told(uri)}: {exc}") from None
+    except Unavailable as exc:
+        raise unread(places.told(uri), exc) from None
 
 
 def matching(listing: Listing, pattern: re.Pattern[str] | None) -> list[str]:
@@ -65,9 +71,9 @@ def none_found(uri: str, listing: Listing, missed: str, places: Places) -> str:
 
 def folder_of(uri: str) -> str:
     """URI of the folder that a file lies in."""
-    return (uri if uri.startswith("pvc://") else uri.partition("?")[0]).rpartition("/")[0]
+    return (uri.partition("?")[0] if uri.startswith(WEB) else uri).rpartition("/")[0]
 
 
 def name_of(uri: str) -> str:
     """The path of `uri`, by whose ending a file is known: a web address may have a query behind it."""
-    return uri if uri.startswith("pvc://") else urlsplit(uri).path
+    return urlsplit(uri).path if uri.startswith(WEB) else uri

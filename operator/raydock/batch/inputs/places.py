@@ -1,10 +1,16 @@
 """The one door to what a job reads: a URI's scheme says which place lists, stats and opens it."""
 
+from functools import cached_property
+from typing import Final
+
 import pyarrow as pa
 
 from raydock.batch.inputs.place import Listing, Place, Stat, Unreadable
 from raydock.batch.inputs.volumes import Volumes
 from raydock.batch.inputs.web import Web
+
+STORES: Final = ("s3", "gs", "az")
+"""Schemes of object stores."""
 
 
 class Places:
@@ -15,12 +21,20 @@ class Places:
         web = Web()
         self._by_scheme: dict[str, Place] = {"pvc": Volumes(claims_dir), "http": web, "https": web}
 
+    @cached_property
+    def _stores(self) -> Place:
+        from raydock.batch.inputs.stores import Stores  # noqa: PLC0415 - a volume needs no client of stores
+
+        return Stores.from_environment()
+
     def of(self, uri: str) -> Place:
         """The place of `uri`. Raises Unreadable for a scheme that has none."""
         scheme, separator, _ = uri.partition("://")
+        if separator and scheme in STORES:
+            return self._stores
         place = self._by_scheme.get(scheme.lower()) if separator else None
         if place is None:
-            known = ", ".join(f"{scheme}://" for scheme in self._by_scheme)
+            known = ", ".join(f"{scheme}://" for scheme in (*self._by_scheme, *STORES))
             raise Unreadable(f"raydock reads {known}: write the whole URI")
         return place
 

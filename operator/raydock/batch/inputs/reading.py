@@ -21,6 +21,8 @@ class Found:
     listed: tuple[InputFile, ...] = ()
     schema: str = ""
     """For readers of text; see inputs.schemas."""
+    origin: tuple[InputFile, ...] = ()
+    """What the rows were made of, where that is not the sources themselves."""
 
     @property
     def rows(self) -> int:

@@ -9,12 +9,13 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 import pyarrow as pa
 
 from raydock.batch.inputs import schemas
+from raydock.batch.inputs.filter import Filter, Rows, span_of
 from raydock.batch.inputs.find import find, name_of
 from raydock.batch.inputs.formats import Csv, Format, JsonLines
 from raydock.batch.inputs.place import Unreadable
@@ -44,41 +45,72 @@ class Scanned:
     schema: pa.Schema
 
 
+def schema_of(found: Found) -> pa.Schema:
+    """Names and types of what `read` gives."""
+    schema = schemas.loads(found.schema)
+    return pa.schema([schema.field(name) for name in found.columns])
+
+
 def endings(table_format: str) -> tuple[str, ...]:
     """How files of a format end, plain and compressed."""
     return tuple(plain + more for plain in _PLAIN[table_format] for more in ("", *COMPRESSIONS))
 
 
 def look(config: JobConfig, places: Places) -> Found:
-    """The files, their blocks of lines, and the types of their columns. Raises Terminal(INPUT_INVALID)."""
+    """The files, their blocks of lines, and the types of their columns. Raises Terminal(INPUT_INVALID).
+
+    For a filter they are read a second time: it can be evaluated once all types are known.
+    """
+    chosen = Filter.of(config)
     tables, kind = config.tables, _FORMATS[config.tables.format]
     uris = find(tables.uris, tables.pattern, endings(tables.format), places)
-    wanted = {*tables.columns, *config.carry} if tables.columns else set()
+    also = chosen.columns if chosen else ()
+    wanted = {*tables.columns, *config.carry, *also} if tables.columns else set()
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
         scanned = list(pool.map(lambda uri: _scan(uri, kind, wanted, places), uris))
-    schema = _schema(config, scanned, kind)
-    return Found(tuple(schema.names), tuple(one.source for one in scanned), schema=schemas.dumps(schema))
+        schema = _schema(config, scanned, kind, chosen)
+        sources = tuple(one.source for one in scanned)
+        if chosen is not None and schema.names:
+            chosen.refuse_types(schema)
+            sources = tuple(pool.map(lambda one: _passing(one, kind, schema, chosen, places), scanned))
+    read_ones = {*tables.columns, *config.carry} if tables.columns else set(schema.names)
+    columns = tuple(name for name in schema.names if name in read_ones)
+    return Found(columns, sources, schema=schemas.dumps(schema))
 
 
-def read(span: Span, how: Reading, config: JobConfig, places: Places) -> Iterator[pa.RecordBatch]:
-    """Rows of `span`, at most `how.most` at once, in the order of the file.
+def read(
+    span: Span, how: Reading, config: JobConfig, places: Places, chosen: Filter | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Rows of `span` that pass `chosen`, at most `how.most` at once, in the order of the file.
 
     Raises OSError, Terminal(INPUT_INVALID) for a row that does not fit the types of the plan.
     """
-    kind, schema = _FORMATS[config.tables.format], schemas.loads(how.schema)
-    strict = not config.tables.columns
-    row, skip, left = span.before, span.skip, span.rows
-    with _opened(span.uri, places) as stream:
-        file = _File(places.told(span.uri), kind, kind.begin(stream), schema)
-        stream.move_to(span.begin)
-        for block in blocks(stream, kind.ends, span.end):
-            table = file.tried(lambda of: kind.parse(of, file.header, schema, strict=strict), block, row)
-            row += block.rows
+    if chosen is None:
+        skip, left = span.skip, span.rows
+        for table in _tables(span, how, config, places):
             part = table.slice(skip, left)
             skip, left = max(0, skip - table.num_rows), left - part.num_rows
             yield from (batch for batch in part.combine_chunks().to_batches(how.most) if batch.num_rows)
             if not left:
                 return
+        return
+    with Rows(chosen) as rows:
+        batches = (batch for table in _tables(span, how, config, places) for batch in table.to_batches())
+        kept = (batch.select(list(how.columns)) for batch in rows.kept(batches))
+        yield from span_of(kept, span, how.most)
+
+
+def _tables(span: Span, how: Reading, config: JobConfig, places: Places) -> Iterator[pa.Table]:
+    """The blocks of `span`, all their rows."""
+    kind, schema = _FORMATS[config.tables.format], schemas.loads(how.schema)
+    strict = not config.tables.columns
+    row = span.before
+    with _opened(span.uri, places) as stream:
+        file = _File(places.told(span.uri), kind, kind.begin(stream), schema)
+        stream.move_to(span.begin)
+        for block in blocks(stream, kind.ends, span.end):
+            yield file.tried(lambda of: kind.parse(of, file.header, schema, strict=strict), block, row)
+            row += block.rows
 
 
 def _scan(uri: str, kind: Format, wanted: Collection[str], places: Places) -> Scanned:
@@ -105,7 +137,24 @@ def _scan(uri: str, kind: Format, wanted: Collection[str], places: Places) -> Sc
     return Scanned(Source(InputFile(uri, was.size, was.version, rows), tuple(units)), told, header, schema)
 
 
-def _schema(config: JobConfig, scanned: Sequence[Scanned], kind: Format) -> pa.Schema:
+def _passing(one: Scanned, kind: Format, schema: pa.Schema, chosen: Filter, places: Places) -> Source:
+    """The source of `one` with the rows that pass, counted."""
+    named = pa.schema([schema.field(name) for name in chosen.columns])
+    uri, row, units = one.source.file.uri, 0, []
+    try:
+        with _opened(uri, places) as stream, Rows(chosen) as rows:
+            file = _File(one.told, kind, kind.begin(stream), named)
+            for unit, block in zip(one.source.units, blocks(stream, kind.ends), strict=True):
+                table = file.tried(lambda of: kind.parse(of, file.header, named, strict=False), block, row)
+                row += block.rows
+                passed = rows.count([table])
+                units.append(replace(unit, rows=passed, dropped=unit.rows - passed))
+    except (OSError, Unreadable, Malformed) as exc:
+        raise unread(one.told, exc) from None
+    return Source(replace(one.source.file, rows=sum(unit.rows for unit in units)), tuple(units))
+
+
+def _schema(config: JobConfig, scanned: Sequence[Scanned], kind: Format, chosen: Filter | None) -> pa.Schema:
     """The columns to read, in the order of the first file, with types. Raises Terminal(INPUT_INVALID)."""
     merged = schemas.NOTHING
     told_first = ""
@@ -117,6 +166,9 @@ def _schema(config: JobConfig, scanned: Sequence[Scanned], kind: Format) -> pa.S
     headers = [(one.told, one.header) for one in scanned if one.header] or [("the input", merged.names)]
     every = headers[0][1]
     wanted = {*(config.tables.columns or every), *config.carry}
+    if chosen is not None:
+        chosen.refuse_unknown(every, headers[0][0])
+        wanted.update(chosen.columns)
     for told, header in headers:
         for name in sorted(wanted - set(header)):
             raise invalid(f"column {name!r} is missing in {told}; it has {', '.join(header)}")

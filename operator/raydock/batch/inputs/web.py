@@ -1,13 +1,13 @@
 """`http(s)://…`: single files, since a web server lists none; read in parts, bounded in bytes and time."""
 
-import io
 import time
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 import pyarrow as pa
 from typing_extensions import override
 
+from raydock.batch.inputs.parts import Parts
 from raydock.batch.inputs.place import Listing, Place, Stat, Unavailable, Unreadable
 from raydock.models import fetch
 from raydock.models.entry import LoadFailed
@@ -16,8 +16,6 @@ from raydock.reasons import Reason
 
 FILE_S: Final = 120
 """Seconds for one file, or one part of a large one, all tries together."""
-PART_BYTES: Final = 8 << 20
-"""Bytes that are asked for at once: a part costs a round trip, and memory."""
 PART_MAX: Final = 1 << 30
 """Bytes of the largest part that a reader may ask for: a row group's column."""
 
@@ -41,8 +39,7 @@ class Web(Place):
 
     @override
     def open(self, uri: str) -> pa.NativeFile:
-        parts = _Parts(uri, self.stat(uri))
-        return pa.PythonFile(io.BufferedReader(parts, PART_BYTES), mode="r")
+        return _Parts(uri, self.stat(uri)).opened()
 
     @override
     def read(self, uri: str, most: int) -> bytes:
@@ -68,43 +65,20 @@ class Web(Place):
         return told(uri)
 
 
-class _Parts(io.RawIOBase):
-    """A file of a web server: what is read of it is asked for, and nothing else."""
+class _Parts(Parts):
+    """A file of a web server, as it was when it was opened."""
 
     def __init__(self, uri: str, of: Stat) -> None:
+        super().__init__(of.size)
         self._uri = uri
-        self._of = of
-        self._at = 0
+        self._version = of.version
 
     @override
-    def readable(self) -> bool:
-        return True
-
-    @override
-    def seekable(self) -> bool:
-        return True
-
-    @override
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._of.size}[whence]
-        return self._at
-
-    @override
-    def tell(self) -> int:
-        return self._at
-
-    @override
-    def readinto(self, into: Any, /) -> int:
-        length = min(len(into), self._of.size - self._at)
-        if length <= 0:
-            return 0
+    def part(self, at: int, length: int) -> bytes:
         try:
-            content = fetch.part(self._uri, self._at, length, self._of.version, _bounds(PART_MAX))
+            return fetch.part(self._uri, at, length, self._version, _bounds(PART_MAX))
         except LoadFailed as exc:
             raise _translated(exc) from None
-        into[:length] = content
-        self._at += length
-        return length
 
 
 def _head(uri: str) -> fetch.Head:

@@ -1,0 +1,199 @@
+"""`s3://`, `gs://`, `az://`: objects, opened with the variables of the process, read in parts.
+
+A part is asked for with the version that the file had when it was opened, so nobody reads half of one content
+and half of another.
+"""
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+import obstore
+import pyarrow as pa
+from obstore.exceptions import PreconditionError
+from typing_extensions import override
+
+from raydock.batch.inputs.parts import Parts
+from raydock.batch.inputs.place import Listing, Place, Stat, Unavailable, Unreadable
+from raydock.remote.stores import Opener, told
+
+PATIENT: Final = "300s"
+"""For one part of an object."""
+MAX_RETRIES: Final = 10
+RETRY_S: Final = 180.0
+NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
+"""How the stores say it (S3, Azure, Google), as it stands in the client's error."""
+_WILDCARD: Final = re.compile(r"[*?\[]")
+
+
+class Stores(Place):
+    """All object stores. Names that start with `.` or `_` are never searched."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        """`variables`: of the stores' clients."""
+        self._variables = variables
+        self._opened: dict[str, Any] = {}
+
+    @classmethod
+    def from_environment(cls) -> "Stores":
+        """With the variables of this process."""
+        return cls(os.environ)  # noqa: TID251 - the Secret comes as environment
+
+    @override
+    def find(self, uri: str, *, recursive: bool) -> Listing:
+        bucket, path = _parts(uri)
+        wildcard = _WILDCARD.search(path)
+        with _telling():
+            store = self._store(bucket)
+            if wildcard is None:
+                if path and not uri.endswith("/") and self._is_object(store, path):
+                    return Listing(f"{bucket}/{path}".rpartition("/")[0], (f"{bucket}/{path}",))
+                below = [key for key in _keys(store, path) if recursive or "/" not in key]
+                base = f"{bucket}/{path}".rstrip("/")
+                files = tuple(f"{base}/{key}" for key in below if _is_seen(key))
+                return Listing(base, files, is_folder=True, exists=bool(below))
+            start = path[: wildcard.start()].rpartition("/")[0]
+            globs = path[len(start) :].strip("/").split("/")
+            base = f"{bucket}/{start}".rstrip("/")
+            files = tuple(
+                f"{base}/{key}"
+                for key in _keys(store, start)
+                if _is_seen(key) and _matches(key.split("/"), globs, recursive=recursive)
+            )
+        return Listing(base, files, exists=bool(files))
+
+    @override
+    def stat(self, uri: str) -> Stat:
+        bucket, path = _parts(uri)
+        with _telling():
+            found = obstore.head(self._store(bucket), path)
+        return Stat(found["size"], found["e_tag"] or found["last_modified"].isoformat())
+
+    @override
+    def open(self, uri: str) -> pa.NativeFile:
+        bucket, path = _parts(uri)
+        with _telling():
+            store = self._store(bucket)
+            found = obstore.head(store, path)
+        return _Object(store, path, found["size"], found["e_tag"]).opened()
+
+    @override
+    def read(self, uri: str, most: int) -> bytes:
+        bucket, path = _parts(uri)
+        with _telling():
+            found = obstore.get(self._store(bucket), path)
+            if found.meta["size"] > most:
+                raise Unreadable(
+                    f"it has more than {most >> 20} MiB: write convertTo: Path and open it yourself"
+                )
+            return bytes(found.bytes())
+
+    @override
+    def size(self, uri: str) -> int | None:
+        return self.stat(uri).size
+
+    @override
+    def path(self, uri: str) -> str:
+        return uri
+
+    @override
+    def beside(self, folder: str, path: str) -> str:
+        bucket, inside = _parts(folder)
+        joined = posixpath.normpath(posixpath.join(inside, path))
+        if posixpath.isabs(path) or joined.split("/", 1)[0] == "..":
+            raise Unreadable("it leads out of the table's bucket: write the whole URI")
+        return f"{bucket}/{joined}"
+
+    @override
+    def told(self, uri: str) -> str:
+        return uri
+
+    def _store(self, bucket: str) -> Any:
+        """What opens `bucket`, a URI; may raise anything."""
+        if bucket not in self._opened:
+            opener = Opener(bucket, self._variables)
+            self._opened[bucket] = opener.open(PATIENT, max_retries=MAX_RETRIES, retry_s=RETRY_S)
+        return self._opened[bucket]
+
+    def _is_object(self, store: Any, path: str) -> bool:
+        try:
+            obstore.head(store, path)
+        except FileNotFoundError:
+            return False
+        return True
+
+
+class _Object(Parts):
+    """An object as it was when it was opened."""
+
+    def __init__(self, store: Any, path: str, size: int, e_tag: str | None) -> None:
+        super().__init__(size)
+        self._store, self._path, self._e_tag = store, path, e_tag
+
+    @override
+    def part(self, at: int, length: int) -> bytes:
+        options: Any = {"range": (at, at + length)}
+        if self._e_tag is not None:
+            options["if_match"] = self._e_tag
+        with _telling():
+            return bytes(obstore.get(self._store, self._path, options=options).bytes())
+
+
+def _parts(uri: str) -> tuple[str, str]:
+    """URI of the bucket, and the path in it."""
+    scheme, _, rest = uri.partition("://")
+    bucket, _, path = rest.partition("/")
+    if not bucket:
+        raise Unreadable(f"want {scheme}://BUCKET/PATH")
+    return f"{scheme}://{bucket}", path.rstrip("/")
+
+
+def _keys(store: Any, folder: str) -> list[str]:
+    """Paths of the objects below `folder`, seen from there.
+
+    Consoles mark a folder with an empty object of its name: that is no file.
+    """
+    found = [one for some in obstore.list(store, prefix=folder or None) for one in some]
+    folders = {one["path"].rpartition("/")[0] for one in found}
+    files = (one["path"] for one in found if one["size"] or one["path"] not in folders)
+    return [path[len(folder) :].lstrip("/") for path in files if path != folder]
+
+
+def _is_seen(key: str) -> bool:
+    return not any(part.startswith(("_", ".")) for part in key.split("/"))
+
+
+def _matches(names: list[str], globs: list[str], *, recursive: bool) -> bool:
+    """Whether a file is meant by a glob, or lies in a folder that is."""
+    if not globs:
+        return recursive or len(names) <= 1
+    if globs[0] == "**":
+        rest = range(len(names) + 1)
+        return any(_matches(names[begin:], globs[1:], recursive=recursive) for begin in rest)
+    return (
+        bool(names)
+        and fnmatchcase(names[0], globs[0])
+        and _matches(names[1:], globs[1:], recursive=recursive)
+    )
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """What goes wrong, as a place says it, without an address or a key."""
+    try:
+        yield
+    except (Unreadable, Unavailable):
+        raise
+    except FileNotFoundError:
+        raise FileNotFoundError("no such object") from None
+    except PreconditionError:
+        raise Unreadable("it changed while it was read") from None
+    except Exception as error:  # noqa: BLE001 - the clients raise anything, with addresses in it
+        if any(code in str(error) for code in NO_BUCKET):
+            raise Unreadable("there is no such bucket or container") from None
+        failed = told(error)
+        raise (Unreadable if failed.final else Unavailable)(str(failed)) from None
