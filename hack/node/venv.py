@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from pathlib import Path
 
 from hack.node import build, host
 from hack.node.command import Arg, run
@@ -21,7 +22,7 @@ LOCKS: dict[str, tuple[Arg, ...]] = {
 def ensure() -> None:
     """Makes the environment, or brings it to what the lock file says now."""
     locked = REPOSITORY / "requirements" / "dev.txt"
-    wanted = hashlib.sha256(locked.read_bytes()).hexdigest()
+    wanted = hashlib.sha256(locked.read_bytes() + Path(__file__).read_bytes()).hexdigest()
     mark = VENV / "made-from"
     if mark.exists() and mark.read_text() == wanted:
         return
@@ -34,6 +35,7 @@ def ensure() -> None:
             "sync",
             "--quiet",
             "--require-hashes",
+            "--compile-bytecode",  # each process of Ray would compile what it imports, which takes it seconds
             "--python",
             VENV / "bin" / "python",
             locked,
