@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from raydock.wire import failure
+from raydock.wire import last_report
 from raydock.wire.job import ATTEMPT_ENV
 from raydock.wire.progress import Failure
 from tests.chaos.head import kill
@@ -52,7 +52,8 @@ class Attempt:
 
     def failure(self) -> Failure | None:
         """What it said at its end."""
-        return failure.find(self.log.read_text(errors="replace"))
+        report = last_report.find(self.log.read_text(errors="replace"))
+        return report.failure if report else None
 
 
 def start(number: int, claims: Path, address: str, variables: Mapping[str, str]) -> Attempt:

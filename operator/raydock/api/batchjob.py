@@ -76,7 +76,8 @@ def unchanged(field: str) -> Rule:
     One hole, of the API server (seen with 1.34.4): an edit that only renames a top-level key of a free-form
     object passes, since CEL compares names of declared fields alone. A started job keeps what it began with.
     """
-    now, before = f"self.{field}", f"oldSelf.{field}"
+    name = f"__{field}__" if field == "function" else field  # a word of CEL's own
+    now, before = f"self.{name}", f"oldSelf.{name}"
     return Rule(
         f"has({now}) ? has({before}) && {now} == {before} : !has({before})",
         f"{field} cannot change after creation: make a new BatchJob",

@@ -126,9 +126,7 @@ def test_files_of_the_input(config: JobConfig, files: list[str], claims: Path) -
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        pytest.param(
-            job("s3://b/x"), "cannot read s3://…: raydock reads pvc://, http://, https://", id="scheme"
-        ),
+        pytest.param(job("ftp://b/x"), "cannot read ftp://…: raydock reads pvc://, http://", id="scheme"),
         pytest.param(job("pvc://data/../x"), "must not contain ..", id="path escape"),
         pytest.param(job("pvc://data/none"), "pvc://data/none does not exist", id="nothing there"),
         pytest.param(job("pvc://data/in/*.csv"), "nothing matches pvc://data/in/*.csv", id="empty glob"),
