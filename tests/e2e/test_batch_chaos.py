@@ -17,7 +17,7 @@ from tests.e2e.conftest import kill_operator, ready_operator
 from tests.e2e.test_mistakes import batch_job
 from tests.e2e.test_quickstart import ROWS, check_output
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 ROWS_PER_SHARD = 25_000
 KIND = "batchjobs.raydock.io"

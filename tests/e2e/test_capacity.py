@@ -68,6 +68,7 @@ def filled(iris: Cluster) -> Iterator[Cluster]:
     iris.delete("pod", "fill")
 
 
+@pytest.mark.slow
 def test_a_change_waits_for_room_and_goes_on_by_itself(filled: Cluster) -> None:
     before = filled.get("rayservices.ray.io", "iris-v1")
     assert before

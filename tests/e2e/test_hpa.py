@@ -11,7 +11,7 @@ from tests.e2e.cluster import Cluster, until
 from tests.e2e.served import APP, Served, small
 from tests.e2e.side_pod import put, side_pod
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 GROUP = "external.metrics.k8s.io"
 NAME = "queue-metrics"
 

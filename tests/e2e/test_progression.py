@@ -11,7 +11,7 @@ from tests.e2e.cluster import Cluster, until
 from tests.e2e.conftest import kill_operator
 from tests.e2e.served import API, APP, Served, small
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 FAILING = APP.replace("def answer(): return {}", "def answer(): raise RuntimeError('no idea')")
 SLOW = APP.replace(
     "def answer(): return {}", "def answer():\n    import time\n    time.sleep(1.5)\n    return {}"

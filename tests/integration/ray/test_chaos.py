@@ -7,7 +7,7 @@ import pytest
 
 from hack.node.layout import REPOSITORY
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1900)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1900)]
 
 RUNS, SEED = 20, 0
 MOST_S = 1800
