@@ -39,6 +39,7 @@ class Watcher:
 
     def __init__(self, output: Storage, uid: str) -> None:
         self._output = output
+        self._uid = uid
         self._ledger = f"{STAGING_DIR}/{uid}/ledger"
         self._records: dict[str, bytes] = {}
         self._over = threading.Event()
@@ -63,12 +64,20 @@ class Watcher:
                 self._look_at_records()
 
     def _look_at_records(self) -> None:
-        """The first record of a shard counts: it may go, with all others, and never change."""
+        """The first record of a shard counts: it may go, with all others, and never change.
+
+        Once the job has published, all are gone; one that a driver makes that slept meanwhile tells nobody.
+        """
         for name in self._output.names(self._ledger):
             content = self._output.read(f"{self._ledger}/{name}")
-            if content is not None and self._records.setdefault(name, content) != content:
-                self._records[name] = content
-                self.wrong.append(f"commit record {name} was changed")
+            if content is None or self._records.setdefault(name, content) == content or self._published():
+                continue
+            self._records[name] = content
+            self.wrong.append(f"commit record {name} was changed")
+
+    def _published(self) -> bool:
+        content = self._output.read(SUCCESS_FILE)
+        return content is not None and loads(Success, content).job.uid == self._uid
 
     def _look_at_success(self) -> None:
         content = self._output.read(SUCCESS_FILE)

@@ -116,17 +116,32 @@ def test_a_success_that_comes_before_its_files_is_seen(output: PosixStorage, tmp
     assert watcher.wrong == [f"when _SUCCESS came: {first} is missing"]
 
 
-def test_a_commit_record_that_changes_is_seen(output: PosixStorage, tmp_path: Path) -> None:
+@pytest.mark.parametrize("published", [False, True])
+def test_a_commit_record_that_changes_is_seen_until_the_job_has_published(
+    output: PosixStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published: bool
+) -> None:
+    if not published:
+        (tmp_path / "_SUCCESS").unlink()
     ledger = tmp_path / "_staging" / UID / "ledger"
     ledger.mkdir(parents=True)
     record = ledger / "00000.json"
     record.write_text("a record")
+    looks: list[bytes | None] = []
+    read = output.read
+
+    def noted(path: str) -> bytes | None:
+        content = read(path)
+        if path.endswith(record.name):
+            looks.append(content)
+        return content
+
+    monkeypatch.setattr(output, "read", noted)
     with Watcher(output, UID) as watcher:
-        until(lambda: record.name in watcher._records)
+        until(lambda: b"a record" in looks)
         (tmp_path / "other").write_text("another")
         (tmp_path / "other").rename(record)
-        until(lambda: watcher.wrong)
-    assert watcher.wrong == ["commit record 00000.json was changed"]
+        until(lambda: looks[-2:] == [b"another"] * 2)  # the look at the first of them is over
+    assert watcher.wrong == ([] if published else ["commit record 00000.json was changed"])
 
 
 def test_a_success_that_goes_away_is_seen(output: PosixStorage, tmp_path: Path) -> None:
