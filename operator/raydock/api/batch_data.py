@@ -13,7 +13,9 @@ from raydock.wire.job import OutputMode, SaveMode
 ColumnName = Annotated[str, MinLen(1), MaxLen(256)]
 ColumnNames = Annotated[tuple[ColumnName, ...], MaxLen(512), UNIQUE]
 # Wider than that of an output: what others wrote has names such as `year=2026`, and globs look for it.
-_READ_STORE = r"(s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*(/[^\s?#]*)?"
+_READ_STORE = (
+    r"((s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*|hf://(datasets/)?[\w.-]+/[\w.-]+(@[\w.%-]+)?)(/[^\s?#]*)?"
+)
 FolderUri = Annotated[
     str,
     MinLen(1),
@@ -21,7 +23,7 @@ FolderUri = Annotated[
     Matches(
         f"{PVC_URI}|{_READ_STORE}",
         "write pvc://CLAIM/PATH, with a PersistentVolumeClaim of this namespace, or s3://BUCKET/PATH, "
-        "gs://BUCKET/PATH or az://CONTAINER/PATH",
+        "gs://BUCKET/PATH, az://CONTAINER/PATH or hf://datasets/OWNER/NAME/PATH",
     ),
     STAYS_INSIDE,
 ]
@@ -31,8 +33,8 @@ TableUri = Annotated[
     MaxLen(1024),
     Matches(
         f"{PVC_URI}|{_READ_STORE}|{HTTP_URI}",
-        "write pvc://CLAIM/PATH, s3://BUCKET/PATH, gs://BUCKET/PATH, az://CONTAINER/PATH or "
-        "http(s)://HOST/PATH, without user and password",
+        "write pvc://CLAIM/PATH, s3://BUCKET/PATH, gs://BUCKET/PATH, az://CONTAINER/PATH, "
+        "hf://datasets/OWNER/NAME/PATH or http(s)://HOST/PATH, without user and password",
     ),
     STAYS_INSIDE,
 ]
@@ -63,8 +65,9 @@ class Tables(Spec):
     """Files with rows and named columns."""
 
     uris: Annotated[tuple[TableUri, ...], MinLen(1), MaxLen(64), UNIQUE]
-    """Files, directories or globs: `pvc://CLAIM/PATH`, `s3://BUCKET/PATH`, `gs://BUCKET/PATH` or
-    `az://CONTAINER/PATH`; single files: `https://HOST/PATH`. All files must have the same columns."""
+    """Files, directories or globs: `pvc://CLAIM/PATH`, `s3://BUCKET/PATH`, `gs://BUCKET/PATH`,
+    `az://CONTAINER/PATH`, `hf://datasets/OWNER/NAME[@REVISION]/PATH`; single files: `https://HOST/PATH`. All
+    files must have the same columns."""
     format: TableFormat = TableFormat.PARQUET
     """Format of the files: Parquet, CSV with a header, or one JSON object a line; the last two also
     compressed (`.gz`, `.bz2`, `.zst`, `.lz4`). Default Parquet."""
@@ -135,8 +138,8 @@ class Files(Spec):
     """Files that are a row each, in the order of their paths."""
 
     uri: FolderUri
-    """Directory, glob or file: `pvc://CLAIM/PATH`, or in an object store: `s3://`, `gs://` or `az://`. Names
-    that begin with `.` or `_` are left out."""
+    """Directory, glob or file: `pvc://CLAIM/PATH`, or in an object store: `s3://`, `gs://`, `az://` or
+    `hf://`. Names that begin with `.` or `_` are left out."""
     pattern: Annotated[str, MinLen(1), MaxLen(512)] | None = None
     """Regular expression that the whole path below the URI must match. Absent: every file."""
     recursive: bool = True

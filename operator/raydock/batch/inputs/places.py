@@ -1,5 +1,6 @@
 """The one door to what a job reads: a URI's scheme says which place lists, stats and opens it."""
 
+import os
 from functools import cached_property
 from typing import Final
 
@@ -11,6 +12,8 @@ from raydock.batch.inputs.web import Web
 
 STORES: Final = ("s3", "gs", "az")
 """Schemes of object stores."""
+HUB: Final = "hf"
+"""That of the Hugging Face Hub."""
 
 
 class Places:
@@ -27,14 +30,22 @@ class Places:
 
         return Stores.from_environment()
 
+    @cached_property
+    def _hub(self) -> Place:
+        from raydock.batch.inputs.hub import Hub  # noqa: PLC0415 - a volume needs no client of the Hub
+
+        return Hub(os.getenv("HF_ENDPOINT"), os.getenv("HF_TOKEN"))  # the Secret comes as environment
+
     def of(self, uri: str) -> Place:
         """The place of `uri`. Raises Unreadable for a scheme that has none."""
         scheme, separator, _ = uri.partition("://")
         if separator and scheme in STORES:
             return self._stores
+        if separator and scheme == HUB:
+            return self._hub
         place = self._by_scheme.get(scheme.lower()) if separator else None
         if place is None:
-            known = ", ".join(f"{scheme}://" for scheme in (*self._by_scheme, *STORES))
+            known = ", ".join(f"{scheme}://" for scheme in (*self._by_scheme, *STORES, HUB))
             raise Unreadable(f"raydock reads {known}: write the whole URI")
         return place
 

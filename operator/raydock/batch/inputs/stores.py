@@ -6,10 +6,8 @@ and half of another.
 
 import os
 import posixpath
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
 from typing import Any, Final
 
 import obstore
@@ -17,6 +15,7 @@ import pyarrow as pa
 from obstore.exceptions import PreconditionError
 from typing_extensions import override
 
+from raydock.batch.inputs import flat
 from raydock.batch.inputs.parts import Parts
 from raydock.batch.inputs.place import Listing, Place, Stat, Unavailable, Unreadable
 from raydock.remote.stores import Opener, told
@@ -27,7 +26,6 @@ MAX_RETRIES: Final = 10
 RETRY_S: Final = 180.0
 NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 """How the stores say it (S3, Azure, Google), as it stands in the client's error."""
-_WILDCARD: Final = re.compile(r"[*?\[]")
 
 
 class Stores(Place):
@@ -46,25 +44,15 @@ class Stores(Place):
     @override
     def find(self, uri: str, *, recursive: bool) -> Listing:
         bucket, path = _parts(uri)
-        wildcard = _WILDCARD.search(path)
         with _telling():
             store = self._store(bucket)
-            if wildcard is None:
-                if path and not uri.endswith("/") and self._is_object(store, path):
-                    return Listing(f"{bucket}/{path}".rpartition("/")[0], (f"{bucket}/{path}",))
-                below = [key for key in _keys(store, path) if recursive or "/" not in key]
-                base = f"{bucket}/{path}".rstrip("/")
-                files = tuple(f"{base}/{key}" for key in below if _is_seen(key))
-                return Listing(base, files, is_folder=True, exists=bool(below))
-            start = path[: wildcard.start()].rpartition("/")[0]
-            globs = path[len(start) :].strip("/").split("/")
-            base = f"{bucket}/{start}".rstrip("/")
-            files = tuple(
-                f"{base}/{key}"
-                for key in _keys(store, start)
-                if _is_seen(key) and _matches(key.split("/"), globs, recursive=recursive)
+            return flat.find(
+                bucket,
+                f"{path}/" if path and uri.endswith("/") else path,
+                lambda folder: _keys(store, folder),
+                lambda file: _is_object(store, file),
+                recursive=recursive,
             )
-        return Listing(base, files, exists=bool(files))
 
     @override
     def stat(self, uri: str) -> Stat:
@@ -119,13 +107,6 @@ class Stores(Place):
             self._opened[bucket] = opener.open(PATIENT, max_retries=MAX_RETRIES, retry_s=RETRY_S)
         return self._opened[bucket]
 
-    def _is_object(self, store: Any, path: str) -> bool:
-        try:
-            obstore.head(store, path)
-        except FileNotFoundError:
-            return False
-        return True
-
 
 class _Object(Parts):
     """An object as it was when it was opened."""
@@ -163,22 +144,12 @@ def _keys(store: Any, folder: str) -> list[str]:
     return [path[len(folder) :].lstrip("/") for path in files if path != folder]
 
 
-def _is_seen(key: str) -> bool:
-    return not any(part.startswith(("_", ".")) for part in key.split("/"))
-
-
-def _matches(names: list[str], globs: list[str], *, recursive: bool) -> bool:
-    """Whether a file is meant by a glob, or lies in a folder that is."""
-    if not globs:
-        return recursive or len(names) <= 1
-    if globs[0] == "**":
-        rest = range(len(names) + 1)
-        return any(_matches(names[begin:], globs[1:], recursive=recursive) for begin in rest)
-    return (
-        bool(names)
-        and fnmatchcase(names[0], globs[0])
-        and _matches(names[1:], globs[1:], recursive=recursive)
-    )
+def _is_object(store: Any, path: str) -> bool:
+    try:
+        obstore.head(store, path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 @contextmanager
