@@ -1,13 +1,48 @@
 """What a URI means where files have paths and folders are only what paths have in common."""
 
+import posixpath
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import Final
 
-from raydock.batch.inputs.place import Listing
+from typing_extensions import override
+
+from raydock.batch.inputs.place import Listing, Place, Unreadable
 
 _WILDCARD: Final = re.compile(r"[*?\[]")
+
+
+class Flat(Place):
+    """Such a place: of buckets, containers or repositories, each with paths."""
+
+    inside: str
+    """What a bucket is called here."""
+
+    @abstractmethod
+    def root(self, uri: str) -> str:
+        """URI of the bucket that `uri` is in. Raises Unreadable."""
+
+    @override
+    def size(self, uri: str) -> int | None:
+        return self.stat(uri).size
+
+    @override
+    def path(self, uri: str) -> str:
+        return uri
+
+    @override
+    def beside(self, folder: str, path: str) -> str:
+        root = self.root(folder)
+        joined = posixpath.normpath(posixpath.join(folder[len(root) :].strip("/"), path))
+        if posixpath.isabs(path) or joined.split("/", 1)[0] == "..":
+            raise Unreadable(f"it leads out of the table's {self.inside}: write the whole URI")
+        return f"{root}/{joined}"
+
+    @override
+    def told(self, uri: str) -> str:
+        return uri
 
 
 def find(

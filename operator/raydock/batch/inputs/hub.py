@@ -4,7 +4,6 @@ A listing names the commit that the revision was, so all attempts read the same 
 meanwhile. `hf://OWNER/NAME/PATH` is a model repository.
 """
 
-import posixpath
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from typing_extensions import override
 
 from raydock.batch.inputs import flat
 from raydock.batch.inputs.parts import Parts
-from raydock.batch.inputs.place import Listing, Place, Stat, Unavailable, Unreadable
+from raydock.batch.inputs.place import Listing, Stat, Unavailable, Unreadable
 from raydock.batch.inputs.places import HUB
 
 KINDS: Final = frozenset({"datasets", "spaces"})
@@ -28,8 +27,10 @@ _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 
-class Hub(Place):
+class Hub(flat.Flat):
     """The Hub that HF_ENDPOINT names, else the public one; HF_TOKEN opens what is not public."""
+
+    inside = "repository"
 
     def __init__(self, endpoint: str | None, token: str | None) -> None:
         self._files: Any = HfFileSystem(endpoint=endpoint, token=token or False)
@@ -81,24 +82,8 @@ class Hub(Place):
         return _File(self._files, uri, size).part(0, size)
 
     @override
-    def size(self, uri: str) -> int | None:
-        return self.stat(uri).size
-
-    @override
-    def path(self, uri: str) -> str:
-        return uri
-
-    @override
-    def beside(self, folder: str, path: str) -> str:
-        root = _repository(folder)
-        joined = posixpath.normpath(posixpath.join(folder[len(root) :].strip("/"), path))
-        if posixpath.isabs(path) or joined.split("/", 1)[0] == "..":
-            raise Unreadable("it leads out of the table's repository: write the whole URI")
-        return f"{root}/{joined}"
-
-    @override
-    def told(self, uri: str) -> str:
-        return uri
+    def root(self, uri: str) -> str:
+        return _repository(uri)
 
     def _commit(self, at: Any) -> str:
         """That of a resolved path."""

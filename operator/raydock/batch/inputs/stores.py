@@ -5,7 +5,6 @@ and half of another.
 """
 
 import os
-import posixpath
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -17,7 +16,7 @@ from typing_extensions import override
 
 from raydock.batch.inputs import flat
 from raydock.batch.inputs.parts import Parts
-from raydock.batch.inputs.place import Listing, Place, Stat, Unavailable, Unreadable
+from raydock.batch.inputs.place import Listing, Stat, Unavailable, Unreadable
 from raydock.remote.stores import Opener, told
 
 PATIENT: Final = "300s"
@@ -28,8 +27,10 @@ NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound", "The specified bucket d
 """How the stores say it (S3, Azure, Google), as it stands in the client's error."""
 
 
-class Stores(Place):
+class Stores(flat.Flat):
     """All object stores. Names that start with `.` or `_` are never searched."""
+
+    inside = "bucket"
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         """`variables`: of the stores' clients."""
@@ -81,24 +82,8 @@ class Stores(Place):
             return bytes(found.bytes())
 
     @override
-    def size(self, uri: str) -> int | None:
-        return self.stat(uri).size
-
-    @override
-    def path(self, uri: str) -> str:
-        return uri
-
-    @override
-    def beside(self, folder: str, path: str) -> str:
-        bucket, inside = _parts(folder)
-        joined = posixpath.normpath(posixpath.join(inside, path))
-        if posixpath.isabs(path) or joined.split("/", 1)[0] == "..":
-            raise Unreadable("it leads out of the table's bucket: write the whole URI")
-        return f"{bucket}/{joined}"
-
-    @override
-    def told(self, uri: str) -> str:
-        return uri
+    def root(self, uri: str) -> str:
+        return _parts(uri)[0]
 
     def _store(self, bucket: str) -> Any:
         """What opens `bucket`, a URI; may raise anything."""
