@@ -27,6 +27,8 @@ from raydock.wire.job import WORKER_RESOURCE
 
 WORKERS = 2
 FILES = 8
+GROUP_ROWS = 125_000
+"""Of all tables: a row group is the least that readers hold."""
 IMAGE_BYTES = 64 * 64 * 3
 BASE = "Ray Data"
 
@@ -38,7 +40,7 @@ def table(folder: Path, rows: int) -> int:
     for number in range(FILES):
         columns: dict[str, Any] = {name: chance.normal(size=each) for name in COLUMNS}
         columns["id"] = np.arange(number * each, (number + 1) * each)
-        pq.write_table(pa.table(columns), folder / f"{number:03d}.parquet")
+        pq.write_table(pa.table(columns), folder / f"{number:03d}.parquet", row_group_size=GROUP_ROWS)
     return each * FILES
 
 
@@ -71,6 +73,24 @@ def passes(way: str, kind: str, folder: Path, rows: int, number: int, address: s
     return [float(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("seconds ")]
 
 
+def local_ray() -> str:
+    """Start a Ray of WORKERS workers in this process; its address."""
+    os.environ["PYTHONPATH"] = "operator:."  # noqa: TID251 - the workers of Ray import the model
+    os.environ["RAY_AUTH_MODE"] = "disabled"  # noqa: TID251 - else Ray writes a token into the home folder
+    import ray  # noqa: PLC0415 - it reads the environment as it is imported
+
+    found: Any = ray.init(
+        address="local",
+        num_cpus=WORKERS + 1,
+        resources={WORKER_RESOURCE: WORKERS},
+        object_store_memory=2_000_000_000,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    return str(found.address_info["gcs_address"])
+
+
 def _check(way: str, found: Any, rows: int) -> None:
     number = found.count_rows()
     if "id" in found.schema.names:
@@ -88,20 +108,7 @@ def main() -> None:
     wanted.add_argument("--passes", type=int, default=3)
     wanted.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     given = wanted.parse_args()
-    os.environ["PYTHONPATH"] = "operator:."  # noqa: TID251 - the workers of Ray import the model
-    os.environ["RAY_AUTH_MODE"] = "disabled"  # noqa: TID251 - else Ray writes a token into the home folder
-    import ray  # noqa: PLC0415 - it reads the environment as it is imported
-
-    found: Any = ray.init(
-        address="local",
-        num_cpus=WORKERS + 1,
-        resources={WORKER_RESOURCE: WORKERS},
-        object_store_memory=2_000_000_000,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
-    address = str(found.address_info["gcs_address"])
+    address = local_ray()
     inputs = [("table", table, size) for size in given.rows] + [(IMAGES, images, n) for n in given.images]
     for kind, make, size in inputs:
         with tempfile.TemporaryDirectory(prefix="raydock-bench-") as where:

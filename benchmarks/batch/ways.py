@@ -6,6 +6,7 @@ RAY_ADDRESS for the ways that use Ray. The first pass starts workers, and each o
 
 import logging
 import multiprocessing
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -87,14 +88,19 @@ def raydock_tuned(kind: str, source: Path, output: Path, workers: int) -> None:
     _drive(kind, source, output, workers, TUNED_BATCH)
 
 
-def _drive(kind: str, source: Path, output: Path, workers: int, batch: int) -> None:
+def raydock_watched(kind: str, source: Path, output: Path, workers: int) -> None:
+    """As `raydock`, with a model that notes its memory."""
+    _drive(kind, source, output, workers, BATCH, "Watched")
+
+
+def _drive(kind: str, source: Path, output: Path, workers: int, batch: int, model: str | None = None) -> None:
     claims = source.parent.parent
     uri = f"pvc://{source.relative_to(claims)}/"
     job = JobConfig(
         namespace="bench",
         name="bench",
         uid=f"{time.time_ns():016x}-bench",
-        import_path=f"benchmarks.batch.model:{'Brightness' if kind == IMAGES else 'Iris'}",
+        import_path=f"benchmarks.batch.model:{model or ('Brightness' if kind == IMAGES else 'Iris')}",
         tables=TablesInput(() if kind == IMAGES else (uri,)),
         files=FilesInput(uri, column="image", convert_to="RawBytes") if kind == IMAGES else None,
         output_uri=f"pvc://{output.relative_to(claims)}/",
@@ -147,6 +153,7 @@ WAYS: dict[str, Callable[[str, Path, Path, int], None]] = {
     "raydock": raydock,
     "raydock tuned": raydock_tuned,
 }
+WATCHED_WAY = "raydock watched"
 
 
 def main(way: str, kind: str, source: str, output: str, workers: str, passes: str) -> None:
@@ -159,8 +166,9 @@ def main(way: str, kind: str, source: str, output: str, workers: str, passes: st
         to = Path(output) / str(number)
         to.mkdir()
         began = time.perf_counter()
-        WAYS[way](kind, Path(source), to, int(workers))
+        {**WAYS, WATCHED_WAY: raydock_watched}[way](kind, Path(source), to, int(workers))
         print(f"seconds {time.perf_counter() - began}", flush=True)
+    print(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}")
 
 
 if __name__ == "__main__":
