@@ -9,9 +9,15 @@ python=${RAYDOCK_CACHE:-$HOME/.cache/raydock}/venv/bin/python
 echo "── serving, local Ray: default proxy, bare HAProxy front, raydock's host"
 "$python" -m benchmarks.serving "$@"
 
+echo "── batch, local Ray: plain Ray Data, bare processes, raydock"
+"$python" -m benchmarks.batch
+"$python" -m benchmarks.batch.memory
+
 if [[ $(python3 -m hack.node status 2>/dev/null) == *Ready* ]]; then
   eval "$(python3 -m hack.node env)"
   image=$(python3 -m hack.node images 2>/dev/null | sed -n 's/^RUNTIME_IMAGE=//p')
   echo "── serving, embedded node: plain Ray Serve, Service, gateway"
   "$python" -m benchmarks.serving.cluster --image "$image" "$@"
+  echo "── batch, embedded node: from order to first row"
+  "$python" -m benchmarks.batch.start
 fi
