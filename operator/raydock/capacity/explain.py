@@ -67,7 +67,8 @@ def _lack(asked: Room, free: FreeNode) -> tuple[float, float]:
 
 
 def _pods(name: str, count: int) -> str:
-    return f"{count} {name} pod{'' if count == 1 else 's'}"
+    """`name`: of a group of pods, which is a plural (`replicas`) but for the head."""
+    return f"{count} {name.removesuffix('s')} pod{'' if count == 1 else 's'}"
 
 
 def _beside(shape: PodShape, found: Placement) -> str:

@@ -76,7 +76,7 @@ def head(needs: Room, **more: Any) -> PodShape:
 
 
 def workers(count: int, needs: Room, **more: Any) -> PodShape:
-    return PodShape("worker", needs, count=count, **more)
+    return PodShape("workers", needs, count=count, **more)
 
 
 def demand(*shapes: PodShape, owner: Owner = IRIS, replicas: int = 1, clusters: Iterable[str] = ()) -> Demand:

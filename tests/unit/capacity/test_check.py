@@ -33,7 +33,7 @@ def test_a_yes_names_what_found_room() -> None:
         verdict.message
         == "1 head pod of 800m CPU, 2Gi memory and 2 worker pods of 1 CPU, 4Gi memory found room"
     )
-    assert [shape.name for shape in verdict.requested] == ["head", "worker"]
+    assert [shape.name for shape in verdict.requested] == ["head", "workers"]
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def free(*rooms: Room, pods: int = 110) -> list[FreeNode]:
         ),
         pytest.param([workers(3, room(1, 1))], free(room(2, 9), room(1, 9)), [], id="spread over nodes"),
         pytest.param(
-            [workers(4, room(1, 1))], free(room(2, 9), room(1, 9)), [("worker", 1)], id="one too many"
+            [workers(4, room(1, 1))], free(room(2, 9), room(1, 9)), [("workers", 1)], id="one too many"
         ),
         pytest.param(
             [head(room(2, 1)), workers(2, room(1, 1))],
@@ -39,7 +39,7 @@ def free(*rooms: Room, pods: int = 110) -> list[FreeNode]:
         pytest.param(
             [head(room(1, 1), count=1), workers(1, room(1, 1))],
             free(room(9, 9), pods=1),
-            [("worker", 1)],
+            [("workers", 1)],
             id="the node may run one pod more",
         ),
         pytest.param([workers(0, room(9, 9))], free(room(1, 1)), [], id="no pod is asked"),
