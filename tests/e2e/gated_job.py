@@ -150,8 +150,9 @@ class GatedJob:
         return sorted(p.name for p in self._output.iterdir() if p.name != "_staging")
 
     def delete(self) -> None:
-        """The job with its cluster."""
+        """The job with its cluster; returns when its room is free."""
         self.cluster.delete("batchjobs.raydock.io", self.name)
+        until(lambda: not self.cluster.heads("batchjob", self.name), 120, f"end of the pods of {self.name}")
 
 
 class Watch:

@@ -41,10 +41,15 @@ def leaving(cluster: Cluster) -> list[str]:
     ]
 
 
+def settle(cluster: Cluster) -> None:
+    """Return once nobody's end can leave more room than there is."""
+    until(lambda: not leaving(cluster), 180, "end of the pods that leave", lambda: leaving(cluster))
+
+
 @pytest.fixture
 def filled(iris: Cluster) -> Iterator[Cluster]:
-    """A pod of somebody else's leaves 1 GiB of memory, once nobody's end can leave more."""
-    until(lambda: not leaving(iris), 180, "end of the pods that leave", lambda: leaving(iris))
+    """A pod of somebody else's leaves 1 GiB of memory."""
+    settle(iris)
     requests = {"memory": str(free(iris, "memory", quantity.count) - GIB), "cpu": "10m"}
     container = {
         "name": "fill",
@@ -95,6 +100,7 @@ def test_of_two_that_race_for_the_last_cpu_one_is_admitted(
     iris: Cluster, request: pytest.FixtureRequest
 ) -> None:
     for number in range(request.config.getoption("--rounds")):
+        settle(iris)
         # One of them fits, two do not.
         left = free(iris, "cpu", quantity.millicores)
         each = {"requests": {"cpu": f"{left - HEAD_CPU_M - 100}m", "memory": "256Mi"}}
