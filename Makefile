@@ -45,9 +45,7 @@ changelog: venv ## build CHANGELOG.md from changelog.d/ (ARGS: --version X.Y.Z, 
 	@$(CACHE)/venv/bin/towncrier build $(ARGS)
 
 bench: venv ## every benchmark; each prints ratios taken in one run
-	@for suite in benchmarks/*/__main__.py; do \
-		PYTHONPATH=operator:. $(CACHE)/venv/bin/python -m $$(dirname $$suite | tr / .) $(ARGS) || exit; \
-	done
+	@benchmarks/run.sh
 
 node-up: ## the embedded node: up, or found up
 	@$(NODE) up

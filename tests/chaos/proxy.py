@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from tests.chaos.inside import Fault
 from tests.chaos.scenario import Deed
+from tests.kit.answering import answering
 from tests.kit.object_store import Server
 
 WRITES: Final = frozenset({"PUT", "POST", "DELETE"})
@@ -146,11 +147,5 @@ class _Request(http.server.BaseHTTPRequestHandler):
 @contextmanager
 def disturbing(server: Server) -> Iterator[Proxy]:
     """A proxy in front of `server`, which lets everything through at first."""
-    with Proxy(server) as proxy:
-        thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield proxy
-        finally:
-            proxy.shutdown()
-            thread.join()
+    with answering(Proxy(server)) as proxy:
+        yield proxy

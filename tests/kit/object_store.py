@@ -5,7 +5,6 @@ import http.server
 import os
 import socket
 import subprocess
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing_extensions import override
 from hack.node import build
 from hack.node.layout import BIN
 from hack.node.progress import Progress
+from tests.kit.answering import answering
 
 BUCKET = "outputs"
 ACCESS, SECRET = "tests", "not-a-secret-outside-the-tests"
@@ -131,11 +131,5 @@ class _Forward(http.server.BaseHTTPRequestHandler):
 @contextmanager
 def dropping(server: Server) -> Iterator[Dropping]:
     """A proxy in front of `server`."""
-    with Dropping(server) as proxy:
-        thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield proxy
-        finally:
-            proxy.shutdown()
-            thread.join()
+    with answering(Dropping(server)) as proxy:
+        yield proxy

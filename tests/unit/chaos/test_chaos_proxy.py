@@ -2,7 +2,6 @@
 
 import http.client
 import http.server
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +10,7 @@ from typing_extensions import override
 from tests.chaos.inside import Fault
 from tests.chaos.proxy import Proxy, disturbing
 from tests.chaos.scenario import Deed
+from tests.kit.answering import answering
 from tests.kit.object_store import Server
 
 
@@ -43,13 +43,9 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def store() -> Iterator[Store]:
-    with Store(("127.0.0.1", 0), Answer) as server:
+    with answering(Store(("127.0.0.1", 0), Answer)) as server:
         server.got = []
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

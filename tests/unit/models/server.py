@@ -1,12 +1,13 @@
 """A real HTTP server on loopback that misbehaves on demand."""
 
 import http.server
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from typing_extensions import override
+
+from tests.kit.answering import answering
 
 
 class Request(http.server.BaseHTTPRequestHandler):
@@ -68,11 +69,5 @@ class Server(http.server.ThreadingHTTPServer):
 
 @contextmanager
 def serving(answer: Callable[[Request], None]) -> Iterator[Server]:
-    with Server(answer) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(Server(answer)) as server:
+        yield server
