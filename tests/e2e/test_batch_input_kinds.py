@@ -69,7 +69,8 @@ def job(cluster: Cluster, kind: Kind) -> dict[str, Any]:
                     "maxRowsPerFile": ROWS_PER_FILE,
                 },
                 "maxBatchRows": 64,
-                "resources": {"requests": {"cpu": "200m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
+                # Three of them fit: more that start at once on two cores outlast Ray's own patience.
+                "resources": {"requests": {"cpu": "300m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
                 "backoffLimit": 0,
                 "ttlSecondsAfterFinished": 0,  # its room is the next one's
                 **kind.spec,
