@@ -192,7 +192,7 @@ WAYS: Final = ("RawBytes", "Base64", "Base64DataUrl", "Path")
 def inline() -> list[dict[str, Any]]:
     """Rows for the manifest: a column for each conversion, and a chat as JSON text."""
     rows: list[dict[str, Any]] = []
-    for number, name in enumerate(["b.jpg", "unter ordner/größe 名.txt", None]):
+    for number, name in enumerate(["b.jpg", "more files/größe 名.txt", None]):
         uri = name and f"{URI}/files/{name}"
         chat = json.dumps([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": uri}}]}])
         rows.append(
@@ -256,7 +256,7 @@ KINDS: Final = (
         "files-bytes",
         "told",
         files("RawBytes", pattern=r".*\.(png|jpg)"),
-        lambda _: listed("RawBytes", ["a.png", "b.jpg", "unter ordner/tief/c.png"]),
+        lambda _: listed("RawBytes", ["a.png", "b.jpg", "more files/tief/c.png"]),
         carry=FILE,
     ),
     Kind(

@@ -42,9 +42,9 @@ FILES: Final = {
     "a.png": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40, "image/png"),
     "b.jpg": (b"\xff\xd8\xff" + bytes(range(255, -1, -1)) * 7, "image/jpeg"),
     "leer.txt": (b"", "text/plain"),
-    "unter ordner/größe 名.txt": ("Grüße\n".encode() * 99, "text/plain"),
-    "unter ordner/tief/c.png": (b"\x89PNG\r\n\x1a\n", "image/png"),
-    "unter ordner/tief/d.wav": (b"RIFF\x00\x00\x00\x00WAVEfmt " + b"\x01\x00" * 300, "audio/wav"),
+    "more files/größe 名.txt": ("Grüße\n".encode() * 99, "text/plain"),
+    "more files/tief/c.png": (b"\x89PNG\r\n\x1a\n", "image/png"),
+    "more files/tief/d.wav": (b"RIFF\x00\x00\x00\x00WAVEfmt " + b"\x01\x00" * 300, "audio/wav"),
 }
 """Content and media type by path; sorted by path."""
 CSV_ROWS: Final = 300
@@ -139,7 +139,7 @@ def json_rows() -> list[dict[str, Any]]:
             {"type": "text", "text": f"what is {number}?"},
             {"type": "image_url", "image_url": {"url": f"{URI}/files/a.png"}},
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
-            {"type": "input_audio", "input_audio": {"data": f"{URI}/files/unter ordner/tief/d.wav"}},
+            {"type": "input_audio", "input_audio": {"data": f"{URI}/files/more files/tief/d.wav"}},
         ]
         chat = [{"role": "user", "content": parts[number % 3 :]}]
         meta = {"x": number, "y": [1.5, None]}
