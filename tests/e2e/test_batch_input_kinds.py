@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Iterator
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,17 @@ pytestmark = pytest.mark.e2e
 JOBS = "batchjobs.raydock.io"
 CODE = "kinds-code"
 ROWS_PER_FILE = 400
+SLOW = {"files-bytes", "files-base64", "files-path"}
+"""Listed files as `files-url` has them, in forms that `rows` has too: for `make test` alone."""
 ALL_S = 1500.0
 """For all jobs: those without room wait for those that have some."""
 
 
 @pytest.fixture(scope="module")
-def ended(iris: Cluster) -> Iterator[Cluster]:
-    """All jobs, applied at once and come to their ends."""
-    names = [job_name(kind) for kind in KINDS]
+def ended(iris: Cluster, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """The jobs of all tests that were chosen, applied at once and come to their ends."""
+    kinds = chosen(request.session)
+    names = [job_name(kind) for kind in kinds]
     iris.delete(JOBS, *names)
     for folder in ("kinds", "kinds-out"):
         shutil.rmtree(iris.volume("iris") / folder, ignore_errors=True)
@@ -38,7 +40,7 @@ def ended(iris: Cluster) -> Iterator[Cluster]:
         "metadata": {"name": CODE, "namespace": iris.namespace},
         "data": {"kinds_model.py": Path(kinds_model.__file__).read_text()},
     }
-    iris.apply(code, *(job(iris, kind) for kind in KINDS))
+    iris.apply(code, *(job(iris, kind) for kind in kinds))
 
     def states() -> dict[str, str]:
         found = {one["metadata"]["name"]: one.get("status", {}).get("state", "") for one in iris.all(JOBS)}
@@ -47,6 +49,12 @@ def ended(iris: Cluster) -> Iterator[Cluster]:
     until(lambda: set(states().values()) <= {"Succeeded", "Failed"}, ALL_S, "end of all jobs", states)
     yield iris
     iris.delete(JOBS, *names)
+
+
+def chosen(session: pytest.Session) -> list[Kind]:
+    """Those whose tests run."""
+    found = (item.callspec.params.get("kind") for item in session.items if hasattr(item, "callspec"))
+    return [kind for kind in found if isinstance(kind, Kind)]
 
 
 def job_name(kind: Kind) -> str:
@@ -79,7 +87,10 @@ def job(cluster: Cluster, kind: Kind) -> dict[str, Any]:
     )
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=attrgetter("name"))
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(one, marks=pytest.mark.slow if one.name in SLOW else (), id=one.name) for one in KINDS],
+)
 def test_the_output_is_what_python_makes_of_the_files(kind: Kind, ended: Cluster) -> None:
     found = ended.get(JOBS, job_name(kind))
     assert found

@@ -82,6 +82,7 @@ def ended(cluster: Cluster, name: str) -> str:
     return log
 
 
+@pytest.mark.slow  # a minute; what needs no node is in test_batch_examples.py
 def test_a_cron_job_and_an_airflow_task_end_as_their_jobs_do(pipelines: Cluster) -> None:
     pipelines.kubectl("create", "job", "tonight", "--from=cronjob/iris-nightly")
     pipelines.apply(task(pipelines, "score"))
