@@ -9,7 +9,15 @@ from datetime import datetime, timedelta
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.sdk import DAG
-from kubernetes.client import V1ConfigMapVolumeSource, V1Volume, V1VolumeMount
+from kubernetes.client import (
+    V1Capabilities,
+    V1ConfigMapVolumeSource,
+    V1PodSecurityContext,
+    V1SeccompProfile,
+    V1SecurityContext,
+    V1Volume,
+    V1VolumeMount,
+)
 
 SCRIPT = """
 set -eu
@@ -34,6 +42,12 @@ with DAG(
         env_vars={"NAME": "iris-{{ ds_nodash }}"},
         volumes=[V1Volume(name="job", config_map=V1ConfigMapVolumeSource(name="iris-nightly"))],
         volume_mounts=[V1VolumeMount(name="job", mount_path="/job")],
+        security_context=V1PodSecurityContext(
+            run_as_non_root=True, seccomp_profile=V1SeccompProfile(type="RuntimeDefault")
+        ),
+        container_security_context=V1SecurityContext(
+            allow_privilege_escalation=False, capabilities=V1Capabilities(drop=["ALL"])
+        ),
         get_logs=True,
         retries=2,
         retry_delay=timedelta(minutes=1),

@@ -53,9 +53,14 @@ class GatedJob:
     name: str
 
     def start(self, model: str, **spec: Any) -> None:
-        """Write table and gate, closed at row 0, over an empty output; apply code and job."""
+        """Prepare it, and apply it."""
+        self.cluster.apply(self.prepared(model, **spec))
+
+    def prepared(self, model: str, **spec: Any) -> dict[str, Any]:
+        """Its manifest, once table and gate are written, closed at row 0, over an empty output, and its code
+        is applied."""
         folder = self.cluster.volume("iris") / "gated"
-        shutil.rmtree(self._output, ignore_errors=True)
+        shutil.rmtree(self.output_folder, ignore_errors=True)
         table = folder / self.name
         table.mkdir(parents=True, exist_ok=True)
         for first in range(0, ROWS, SHARD_ROWS):
@@ -85,7 +90,7 @@ class GatedJob:
                 **spec,
             },
         }
-        self.cluster.apply(light(job))
+        return light(job)
 
     def open_to(self, row: int) -> None:
         """Let rows before `row` pass."""
@@ -96,7 +101,8 @@ class GatedJob:
         fresh.replace(gate)  # a model never reads a half
 
     @property
-    def _output(self) -> Path:
+    def output_folder(self) -> Path:
+        """Where its output lies on this machine."""
         return self.cluster.volume("iris") / f"gated-{self.name}"
 
     @property
@@ -128,12 +134,12 @@ class GatedJob:
         """Inode and content of each commit record."""
         live = self.cluster.get("batchjobs.raydock.io", self.name)
         assert live
-        folder = self._output / "_staging" / live["metadata"]["uid"] / "ledger"
+        folder = self.output_folder / "_staging" / live["metadata"]["uid"] / "ledger"
         return {p.name: (p.stat().st_ino, p.read_text()) for p in folder.glob("*.json")}
 
     def output(self) -> tuple[dict[str, Any], dict[int, float], dict[int, str]]:
         """`_SUCCESS`, the rows by id (each one once), and the messages of `_errors/` by id."""
-        folder = self._output
+        folder = self.output_folder
         success: dict[str, Any] = json.loads((folder / "_SUCCESS").read_text())
         rows = [r for entry in success["files"] for r in pq.read_table(folder / entry["path"]).to_pylist()]
         errors = [r for e in success.get("errors", ()) for r in pq.read_table(folder / e["path"]).to_pylist()]
@@ -145,9 +151,9 @@ class GatedJob:
 
     def published(self) -> list[str]:
         """What lies at the output, but for what `raydock batch clean` removes."""
-        if not self._output.exists():
+        if not self.output_folder.exists():
             return []
-        return sorted(p.name for p in self._output.iterdir() if p.name != "_staging")
+        return sorted(p.name for p in self.output_folder.iterdir() if p.name != "_staging")
 
     def delete(self) -> None:
         """The job with its cluster; returns when its room is free."""
