@@ -9,7 +9,7 @@ import pytest
 from raydock.api import BatchJob, Deployment, InferenceEndpoint
 from raydock.capacity.verdict import Verdict
 from raydock.facts.rayservice import ray_service
-from raydock.plan import batchjob, code, deployment, progression, resolved, traffic
+from raydock.plan import batchjob, code, deployment, progression, resolved, traffic, warm
 from raydock.plan.defaults import Defaults
 from raydock.plan.meta import holds
 from raydock.plan.observed import Observed
@@ -72,8 +72,10 @@ def batchjob_manifests(case: Case) -> list[dict[str, Any]]:
     stored = {**record, "metadata": {**record["metadata"], "creationTimestamp": "2026-05-04T09:59:00Z"}}
     stored["metadata"]["annotations"] = {**record["metadata"]["annotations"], **seen.get("record", {})}
     kept = resolved.record(stored)
-    step = batchjob.next_step(cr, batchjob.Seen(kept), YES, NOW, defaults)
-    assert step.start == ray_job(cr, kept, defaults)
+    kind = warm.kind_of(cr, kept, {}, defaults) if warm.may_be_kept(cr, defaults) else None
+    step = batchjob.next_step(cr, batchjob.Seen(kept, warm=kind), YES, NOW, defaults)
+    assert step.start is not None
+    assert kind or step.start == ray_job(cr, kept, defaults)
     return [record, step.start]
 
 

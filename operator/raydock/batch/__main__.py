@@ -39,17 +39,27 @@ log = logging.getLogger("raydock.batch")
 def main(job_file: str = JOB_FILE, claims_dir: str = CLAIMS_DIR, token_file: str = TOKEN_FILE) -> int:
     """Run one attempt at the job of `job_file`; the exit code."""
     config = loads(JobConfig, Path(job_file).read_bytes())
+    return attempt_at(config, int(os.getenv(ATTEMPT_ENV, "1")), claims_dir, token_file)
+
+
+def attempt_at(
+    config: JobConfig,
+    attempt: int,
+    claims_dir: str = CLAIMS_DIR,
+    token_file: str = TOKEN_FILE,
+    standby: Any = None,
+) -> int:
+    """Run one attempt at the job of `config`; the exit code. `standby`: see raydock.batch.engine.run."""
     console.install(config.name, "driver")
     # Only where the console made no handler: outside a pod, as in tests.
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stdout)
-    attempt = int(os.getenv(ATTEMPT_ENV, "1"))
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, stop)
     client = ProgressClient(config.report_url, token_file) if config.report_url else None
     reporter = Reporter(client, log.warning)
     counts = Counts(config, attempt)
     failure: Failure | None = None
     try:
-        published = run(config, attempt, claims_dir, counts, reporter)
+        published = run(config, attempt, claims_dir, counts, reporter, standby)
         counts.succeeded(config.output_uri, published)
         log.info("published %s rows to %s", published.rows, config.output_uri)
     except Unfinished as exc:
@@ -71,13 +81,22 @@ def main(job_file: str = JOB_FILE, claims_dir: str = CLAIMS_DIR, token_file: str
     return 1
 
 
-def run(config: JobConfig, attempt: int, claims_dir: str, counts: Counts, reporter: Reporter) -> JobOutput:
+def run(
+    config: JobConfig,
+    attempt: int,
+    claims_dir: str,
+    counts: Counts,
+    reporter: Reporter,
+    standby: Any = None,
+) -> JobOutput:
     """What the job of `config` published. Raises Unfinished."""
     with refusing():
-        return _run(config, attempt, claims_dir, counts, reporter)
+        return _run(config, attempt, claims_dir, counts, reporter, standby)
 
 
-def _run(config: JobConfig, attempt: int, claims_dir: str, counts: Counts, reporter: Reporter) -> JobOutput:
+def _run(
+    config: JobConfig, attempt: int, claims_dir: str, counts: Counts, reporter: Reporter, standby: Any
+) -> JobOutput:
     job = JobName(config.namespace, config.name, config.uid)
     storage = storage_at(config.output_uri, drafts_dir(config.uid), claims_dir)
     owner = Owner(storage, job, time.sleep)
@@ -97,7 +116,7 @@ def _run(config: JobConfig, attempt: int, claims_dir: str, counts: Counts, repor
             first_rows=rows,
             run=secrets.token_hex(4),
         )
-        return engine.run(setting, missing)
+        return engine.run(setting, missing, standby)
 
     steps = driver.Steps(
         propose_plan=lambda: plan.make(config, claims_dir, storage),
@@ -112,7 +131,8 @@ def _run(config: JobConfig, attempt: int, claims_dir: str, counts: Counts, repor
         raise
 
 
-def _stop(*_: object) -> NoReturn:
+def stop(*_: object) -> NoReturn:
+    """On SIGTERM: end as if by it, past all `except Exception`."""
     raise SystemExit(143)
 
 

@@ -4,6 +4,7 @@ What goes through it is one small row for a shard: no row of the input or output
 """
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -24,16 +25,74 @@ What ends a shard that kills every worker is raydock.batch.care; this ends worke
 _REASONS: Final = {reason.value: reason for reason in Reason}
 MODEL_LOADED: Final = None
 """Comes before the first record: a worker holds the model."""
+AT_STANDBY: Final = 2
+"""Shards that wait at a standby worker: it need not wait for the driver between two."""
+
+Event = CommitRecord | Overrun | None
 
 
-def run(setting: Setting, shards: Sequence[Shard]) -> Iterator[CommitRecord | Overrun | None]:
+def run(setting: Setting, shards: Sequence[Shard], standby: Any = None) -> Iterator[Event]:
     """Commit `shards`; yields each one's record as it comes, or its Overrun, and MODEL_LOADED once.
 
-    Raises Terminal or Retry with what a worker said, Retry(JOB_FAILED) when workers die.
+    `standby`: what `standby` gave, a worker that waits already and does all of them; None: Ray Data places
+    workers. Raises Terminal or Retry with what a worker said, Retry(JOB_FAILED) when workers die.
     """
     if not shards:
         return
-    _connect()
+    connect()
+    outcomes = _by_ray_data(setting, shards) if standby is None else _by_standby(setting, shards, standby)
+    try:
+        for text in outcomes:
+            yield _event(loads(Outcome, text))
+    except ray.exceptions.RayError as exc:
+        raise Retry(Reason.JOB_FAILED, f"a worker of the job died: {_first_line(exc)}") from exc
+
+
+def standby(worker_cpus: float, worker_gpus: float) -> Any:
+    """An actor's handle: a worker process that waits for its one job with all imported but the user's code.
+
+    It takes the place of the worker that Ray Data would start, a process with seconds of imports before it.
+    """
+    connect()
+    actor = ray.remote(Standby).options(
+        num_cpus=worker_cpus,
+        num_gpus=worker_gpus or None,
+        resources={WORKER_RESOURCE: 1},
+        max_restarts=WORKER_RESTARTS,
+        max_task_retries=-1,
+    )
+    return actor.remote()
+
+
+def dismiss(worker: Any) -> None:
+    """End what `standby` gave: what a job's code left in its process is no other job's."""
+    ray.kill(worker)
+
+
+class Standby:
+    """The worker of one job, that gets to know it with its first shard."""
+
+    def __init__(self) -> None:
+        self._worker: Worker | None = None
+
+    def outcome(self, setting: Setting, descriptor: str) -> str:
+        """One Outcome as JSON, of one plan.Shard as JSON. `setting`: the same each time."""
+        if self._worker is None:
+            self._worker = Worker(setting)
+        return str(self._worker({"shard": [descriptor]})["outcome"][0])
+
+
+def _by_standby(setting: Setting, shards: Sequence[Shard], worker: Any) -> Iterator[str]:
+    shared, waiting = ray.put(setting), deque[Any]()
+    for shard in (LOAD, *shards):
+        waiting.append(worker.outcome.remote(shared, dumps(shard)))
+        if len(waiting) > AT_STANDBY:
+            yield ray.get(waiting.popleft())
+    while waiting:
+        yield ray.get(waiting.popleft())
+
+
+def _by_ray_data(setting: Setting, shards: Sequence[Shard]) -> Iterator[str]:
     rows = [{"shard": dumps(shard)} for shard in (LOAD, *shards)]
     outcomes = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
         Worker,
@@ -49,25 +108,21 @@ def run(setting: Setting, shards: Sequence[Shard]) -> Iterator[CommitRecord | Ov
         # A death counts for all shards that wait for this worker, too.
         max_task_retries=-1,
     )
-    try:
-        batches: Iterator[Any] = iter(
-            outcomes.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
-        )
-        for batch in batches:
-            for text in batch.column("outcome").to_pylist():
-                yield _event(loads(Outcome, text))
-    except ray.exceptions.RayError as exc:
-        raise Retry(Reason.JOB_FAILED, f"a worker of the job died: {_first_line(exc)}") from exc
+    batches: Iterator[Any] = iter(
+        outcomes.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    )
+    for batch in batches:
+        yield from batch.column("outcome").to_pylist()
 
 
-def _event(outcome: Outcome) -> CommitRecord | Overrun | None:
+def _event(outcome: Outcome) -> Event:
     if outcome.failure is not None:
         reason = _REASONS.get(outcome.failure.reason, Reason.JOB_FAILED)
         raise (Terminal if outcome.failure.final else Retry)(reason, outcome.failure.message)
     return outcome.record or outcome.overrun
 
 
-def _connect() -> None:
+def connect() -> None:
     """Join the job's cluster.
 
     No progress bars and no plan in the log: its end is what a user reads when the job failed.

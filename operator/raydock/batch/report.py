@@ -138,8 +138,12 @@ class Reporter:
         self._changed = threading.Condition()
         self._latest: Report | None = None
         self._told = _Told(None, taken=True)
+        self._ends = False
+        """The latest report is the last one."""
+        self._over = False
+        """It is waited for no more."""
         if client is not None:
-            threading.Thread(target=self._send_for_ever, name="progress", daemon=True).start()
+            threading.Thread(target=self._send_until_over, name="progress", daemon=True).start()
 
     def tell(self, report: Report) -> None:
         """Have `report` sent soon, unless a later one comes first. Returns at once."""
@@ -148,19 +152,27 @@ class Reporter:
             self._changed.notify_all()
 
     def tell_last(self, report: Report, within_s: float = LAST_REPORT_S) -> bool:
-        """Send `report`, wait until it was taken; False after `within_s` seconds, or when the job is gone."""
+        """Send `report`, wait until it was taken; False after `within_s` seconds, or when the job is gone.
+
+        Nothing is sent after it.
+        """
         if self._client is None:
             return True
-        self.tell(report)
         with self._changed:
+            self._latest, self._ends = report, True
+            self._changed.notify_all()
             self._changed.wait_for(lambda: self._told.report == report, within_s)
+            self._over = True
+            self._changed.notify_all()
             return self._told.report == report and self._told.taken
 
-    def _send_for_ever(self) -> None:
+    def _send_until_over(self) -> None:
         pause_s = EVERY_S
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._latest != self._told.report)
+                self._changed.wait_for(lambda: self._over or self._latest != self._told.report)
+                if self._over:
+                    return
                 report = self._latest
             assert report is not None  # noqa: S101 - differs from what was told, so there is one
             trouble, gone = self._send(report)
@@ -168,10 +180,14 @@ class Reporter:
                 if trouble is None or gone:
                     self._told = _Told(report, taken=not gone)
                     self._changed.notify_all()
-            if trouble is not None:
+            if trouble is None:
+                pause_s = EVERY_S
+                with self._changed:  # the last one need not wait for its turn
+                    self._changed.wait_for(lambda: self._ends, pause_s)
+            else:
                 self._say(f"progress report not taken: {trouble}")
-            pause_s = EVERY_S if trouble is None else min(2 * pause_s, RETRY_MAX_S)
-            time.sleep(pause_s)
+                pause_s = min(2 * pause_s, RETRY_MAX_S)
+                time.sleep(pause_s)
 
     def _send(self, report: Report) -> tuple[str | None, bool]:
         """What went wrong, None when the report was taken; and whether the job is gone."""

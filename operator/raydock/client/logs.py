@@ -16,6 +16,7 @@ from raydock.facts.pod import CLUSTER_LABEL, NODE_TYPE_LABEL
 from raydock.kube.kinds import named
 from raydock.plan.meta import JOB_UID_LABEL
 from raydock.plan.pods import CONTAINER
+from raydock.plan.warm import LENT_ANNOTATION
 from raydock.wire import logs as wire
 
 POD: Final = named("Pod")
@@ -33,6 +34,8 @@ class Instance:
     id: str
     """`driver` for the head pod, where the driver and the first worker run; else `worker-` and its ending."""
     pod: str
+    since: str = ""
+    """RFC 3339: when it was lent to this job; what it said before is another's. Empty: it has only one."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ def instances(session: Session, job: Job) -> tuple[Instance, ...]:
         one for one in pods if one not in heads and _label(one, CLUSTER_LABEL) == _label(head, CLUSTER_LABEL)
     ]
     named_ = (Instance(f"worker-{one['name'].rpartition('-')[2]}", one["name"]) for one in others)
-    return (Instance(DRIVER, head["name"]), *named_)
+    since = lenient.texts(head.get("annotations")).get(LENT_ANNOTATION, "")
+    return (Instance(DRIVER, head["name"], since), *named_)
 
 
 def chosen(found: Sequence[Instance], wanted: str | int | None) -> tuple[Instance, ...]:
@@ -174,7 +178,7 @@ def _until_silent(said: Queue[Line]) -> Iterator[Line]:
 def _read_on(session: Session, job: Job, one: Instance, tail: int, said: Queue[Line]) -> None:
     """Say all of a pod's lines; a container that starts later and a lost connection are waited for."""
     path = POD.path(job.namespace, one.pod, "log")
-    query = {"container": CONTAINER, "follow": "true", "timestamps": "true", **_tail(tail)}
+    query = {"container": CONTAINER, "follow": "true", "timestamps": "true", **_part(one, tail)}
     last = ""
     while True:
         known = last
@@ -196,13 +200,14 @@ def _read_on(session: Session, job: Job, one: Instance, tail: int, said: Queue[L
 
 
 def _lines(session: Session, job: Job, one: Instance, *, tail: int) -> list[str]:
-    query = {"container": CONTAINER, **_tail(tail)}
+    query = {"container": CONTAINER, **_part(one, tail)}
     with session.lines(POD.path(job.namespace, one.pod, "log"), query, read_s=READ_S) as lines:
         return list(lines)
 
 
-def _tail(tail: int) -> dict[str, str]:
-    return {"tailLines": str(tail)} if tail >= 0 else {}
+def _part(one: Instance, tail: int) -> dict[str, str]:
+    wanted = {"tailLines": str(tail)} if tail >= 0 else {}
+    return wanted | ({"sinceTime": one.since} if one.since else {})
 
 
 def _age(metadata: Any) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Final
 
 from raydock.kube.errors import Conflict, NotFound
@@ -181,9 +182,20 @@ class Kube:
                 return
             query["continue"] = token
 
-    async def log_end(self, namespace: str, pod: str, container: str, *, lines: int, limit_bytes: int) -> str:
-        """The end of a container's log: at most so many lines and bytes of UTF-8."""
+    async def log_end(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        *,
+        lines: int,
+        limit_bytes: int,
+        since: datetime | None = None,
+    ) -> str:
+        """The end of a container's log: at most so many lines and bytes of UTF-8, said not before `since`."""
         query: dict[str, str | int] = {"container": container, "tailLines": lines}
+        if since is not None:
+            query["sinceTime"] = since.strftime("%Y-%m-%dT%H:%M:%SZ")
         request = Request("get", "GET", named("Pod"), namespace, pod, "log", query, accept="*/*")
         return (await self._transport.end_of(request, limit_bytes)).decode(errors="replace")
 

@@ -39,6 +39,10 @@ class Console:
         self._descriptor = descriptor
         self._prefix = prefix.encode()
 
+    def rename(self, prefix: str) -> None:
+        """From here on, `prefix` stands before each line."""
+        self._prefix = prefix.encode()
+
     def say(self, text: str) -> None:
         """Write each line of `text`."""
         for line in text.splitlines():
@@ -58,14 +62,17 @@ def install(deployment: str, who: str) -> None:
 
     `who` tells the processes of one `deployment` apart, such as a replica's id. Does nothing outside of
     KubeRay's pods, nor where stdout is no file: then the lines are seen already. Calling it again changes
-    nothing.
+    the names alone.
     """
+    prefix = f"[{deployment} {who}] "
+    if isinstance(sys.stdout, Tee):
+        sys.stdout.console.rename(prefix)
     if POD_ENV not in os.environ or isinstance(sys.stdout, Tee):  # noqa: TID251 - a Ray worker has no settings.py
         return
     descriptor = container_stdout(os.getpid())
     if descriptor is None:
         return
-    console = Console(descriptor, f"[{deployment} {who}] ")
+    console = Console(descriptor, prefix)
     sys.stdout, sys.stderr = Tee(sys.stdout, console), Tee(sys.stderr, console)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
@@ -130,7 +137,7 @@ class Tee(io.TextIOBase):
     def __init__(self, first: TextIO, console: Console) -> None:
         super().__init__()
         self._first = first
-        self._console = console
+        self.console = console
         self._begun = ""
         self._lock = threading.Lock()
 
@@ -141,7 +148,7 @@ class Tee(io.TextIOBase):
             if len(self._begun) > UNFINISHED_MAX:
                 whole, newline, self._begun = f"{whole}{newline}{self._begun}", "\n", ""
             if newline:
-                self._console.say(whole)
+                self.console.say(whole)
         return self._first.write(text)
 
     @override

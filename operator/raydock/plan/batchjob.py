@@ -13,28 +13,18 @@ from raydock.capacity.verdict import Verdict
 from raydock.facts.pod import Pod
 from raydock.facts.raycluster import RayCluster, groups
 from raydock.facts.rayjob import RayJob
+from raydock.plan import results, warm
 from raydock.plan.defaults import Defaults
 from raydock.plan.meta import Manifest
 from raydock.plan.pods import room_of_replica
-from raydock.plan.ray_job import WORKER_GROUP, first_pods, job_name, ray_cluster, ray_job
-from raydock.plan.resolved import Record, Resolved, Result, gives_up, next_attempt, record_name
-from raydock.reasons import Reason
-from raydock.wire import failure
-from raydock.wire.job import OutputMode
-from raydock.wire.ledger import ERRORS_DIR
-from raydock.wire.progress import Failure, Output, Report
+from raydock.plan.ray_job import ATTEMPT_MARK, WORKER_GROUP, first_pods, job_name, ray_cluster, ray_job
+from raydock.plan.resolved import Record, Resolved, Result, gives_up, next_attempt
+from raydock.wire.progress import Report
 
-CANCELLED = "spec.cancel is true: stopped; what was committed stays staged, nothing was published"
-
-
-LOST = (
-    "ConfigMap {} was deleted after the job had started, and what the spec names now may not be what ran: "
-    "committed shards stay staged; make a new BatchJob"
-)
-
-
-NEVER_RUNS = frozenset({"Failed", "ValidationFailed"})
-"""KubeRay's jobDeploymentStatus of a job that it gave up, whatever Ray says of it."""
+OVER = frozenset({"STOPPED", "SUCCEEDED", "FAILED"})
+"""Ray's states of a job whose driver has ended."""
+ASKS_S = 30.0
+"""In which the driver of a cluster that may be kept asks for another job, after one that succeeded."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +43,17 @@ class Seen:
     """Without a record: how the job ended, as its status says."""
     lost: bool = False
     """The record was deleted after the job had started, and could not be written anew."""
+    warm: str | None = None
+    """What kind of cluster the next attempt has, where it may be kept afterwards (plan.warm.kind_of)."""
+    lendable: Mapping[str, Any] | None = None
+    """A RayJob whose cluster is kept, is of this kind and waits for a job."""
+    asks: bool = False
+    """The current attempt's driver asks for another job: it has done this one."""
 
     def current(self, cr: BatchJob) -> RayJob | None:
         """The RayJob of the current attempt."""
-        name = job_name(cr, self.kept.attempt if self.kept else cr.status.attempts or 0)
-        return next((job for job, _ in self.jobs if job.meta.name == name), None)
+        attempt = self.kept.attempt if self.kept else cr.status.attempts or 0
+        return next((job for job, _ in self.jobs if _is_of(job, cr, attempt)), None)
 
     @property
     def started(self) -> datetime | None:
@@ -83,9 +79,19 @@ class Step:
     ttl: tuple[str, ...] = ()
     """Names of RayJobs whose ttlSecondsAfterFinished is not the spec's."""
     start: Manifest | None = None
+    lend: tuple[str, Manifest] | None = None
+    """Name and merge patch of Seen.lendable: it becomes the attempt's."""
+    release: Mapping[str, Any] | None = None
+    """A RayJob whose cluster is kept for another job."""
     grow: Manifest | None = None
     """Merge patch of the RayCluster: more worker pods."""
     look_again_s: float | None = None
+
+
+def _is_of(job: RayJob, cr: BatchJob, attempt: int) -> bool:
+    if warm.is_kept(job):
+        return job.meta.annotations.get(ATTEMPT_MARK) == str(attempt)
+    return job.meta.name == job_name(cr, attempt)
 
 
 _ANY: Final = Record(Resolved(server=Server(import_path="any:model"), image="any"), 1, 0, None, None)
@@ -95,6 +101,12 @@ _ANY: Final = Record(Resolved(server=Server(import_path="any:model"), image="any
 def ended(seen: Seen) -> Result | None:
     """The result, when one is on record, or told where the record is gone."""
     return seen.kept.result if seen.kept else seen.told
+
+
+def succeeded(seen: Seen, step: Step) -> bool:
+    """Whether the job did all that it is to do."""
+    result = step.result or ended(seen)
+    return result is not None and result.state == JobState.SUCCEEDED
 
 
 def demand(cr: BatchJob, seen: Seen, defaults: Defaults) -> Demand | None:
@@ -151,7 +163,7 @@ def next_step(
     kept = seen.kept
     over = ended(seen)
     if over is not None:
-        return _after_the_end(cr, seen, over, now)
+        return _after_the_end(cr, seen, over, now, defaults)
     if kept is None:
         return _without_record(cr, seen, now)
     ending = _ending(cr, kept, seen, now)
@@ -168,42 +180,56 @@ def next_step(
         )
     if seen.jobs:
         return Step(delete=_present(seen), look_again_s=2)  # they hold the room until they are gone
-    allowed = verdict is None or verdict.allowed
-    return Step(start=ray_job(cr, kept, defaults) if allowed else None)
+    return _begin(cr, kept, seen, now, defaults) if verdict is None or verdict.allowed else Step()
+
+
+def _begin(cr: BatchJob, kept: Record, seen: Seen, now: datetime, defaults: Defaults) -> Step:
+    """An attempt, in a cluster that waits for one, or else in one of its own."""
+    if seen.lendable is not None:
+        return Step(lend=(seen.lendable["metadata"]["name"], warm.lend(seen.lendable, cr, kept, now)))
+    if seen.warm is not None:
+        return Step(start=warm.ray_job(cr, kept, seen.warm, defaults))
+    return Step(start=ray_job(cr, kept, defaults))
 
 
 def _without_record(cr: BatchJob, seen: Seen, now: datetime) -> Step:
     """Nothing was recorded, mostly as nothing was started; or the record is lost."""
     published, current = seen.report.output if seen.report else None, seen.current(cr)
-    if published or (current and current.job_status == "SUCCEEDED"):
-        return Step(result=_succeeded(cr, published, now))
+    if published or (current and _ended_well(current)):
+        return Step(result=results.succeeded(cr, published, now))
     if cr.spec.cancel:
-        return Step(result=_cancelled(cr.status.completion_time or now), delete=_present(seen))
+        return Step(result=results.cancelled(cr.status.completion_time or now), delete=_present(seen))
     if cr.spec.suspend:
         return Step(delete=_present(seen))
     if seen.lost:
-        lost = _result(JobState.FAILED, Reason.RECORD_LOST, LOST.format(record_name(cr.metadata.name)), now)
-        return Step(result=lost, delete=_present(seen))
+        return Step(result=results.record_lost(cr, now), delete=_present(seen))
     return Step()
 
 
 def _ending(cr: BatchJob, kept: Record, seen: Seen, now: datetime) -> Step | None:
     """The step after which this attempt, or the whole job, is over; None while it goes on."""
     current, report = seen.current(cr), seen.newest(kept)
-    if (report and report.output) or (current and current.job_status == "SUCCEEDED"):
-        return Step(result=_succeeded(cr, report.output if report else None, now), delete=_former(cr, seen))
+    if (report and report.output) or (current and _ended_well(current)):
+        return Step(
+            result=results.succeeded(cr, report.output if report else None, now), delete=_former(cr, seen)
+        )
     if cr.spec.cancel:
-        return Step(result=_cancelled(now), delete=_present(seen))
-    told = _failure(report, current)
+        return Step(result=results.cancelled(now), delete=_present(seen))
+    told = results.failure_of(report, current)
     if told and gives_up(cr, kept, told):
-        return Step(result=_failed(cr, kept, told, now), delete=_former(cr, seen))
+        return Step(result=results.failed(cr, kept, told, now), delete=_former(cr, seen))
     if told:
         return Step(record_patch=next_attempt(kept, seen.started), delete=_present(seen))
+    if current and current.job_status == "SUCCEEDED":
+        return Step(delete=_present(seen))  # its driver had left before it was lent: that is no attempt
     if seen.started and now - seen.started > timedelta(seconds=cr.spec.active_deadline_seconds):
-        message = f"ran longer than activeDeadlineSeconds ({cr.spec.active_deadline_seconds} s)"
-        failed = _result(JobState.FAILED, Reason.DEADLINE_EXCEEDED, message, now)
-        return Step(result=failed, delete=_present(seen))
+        return Step(result=results.late(cr, now), delete=_present(seen))
     return None
+
+
+def _ended_well(job: RayJob) -> bool:
+    """Whether Ray says that the driver did it. One that does many jobs ends well where it has none."""
+    return job.job_status == "SUCCEEDED" and not warm.is_kept(job)
 
 
 def _present(seen: Seen) -> tuple[Mapping[str, Any], ...]:
@@ -220,7 +246,7 @@ def _former(cr: BatchJob, seen: Seen) -> tuple[Mapping[str, Any], ...]:
 def _growth(cr: BatchJob, seen: Seen) -> int:
     """Worker pods that `workers.max` allows beside those that the running cluster already should have."""
     job = seen.current(cr)
-    if job is None or seen.cluster is None or job.job_status != "RUNNING":
+    if job is None or seen.cluster is None or job.job_status != "RUNNING" or warm.is_kept(job):
         return 0
     present = next((g.pods for g in seen.cluster.groups if g.name == WORKER_GROUP), None)
     return 0 if present is None else cr.spec.workers.max - 1 - present
@@ -247,15 +273,30 @@ def _grow(cr: BatchJob, seen: Seen, granted: int) -> Manifest | None:
     return {"spec": {"workerGroupSpecs": _with_workers(seen, target)["workerGroupSpecs"]}}
 
 
-def _after_the_end(cr: BatchJob, seen: Seen, result: Result, now: datetime) -> Step:
+def _after_the_end(cr: BatchJob, seen: Seen, result: Result, now: datetime, defaults: Defaults) -> Step:
     left = tuple(obj for job, obj in seen.jobs if not job.meta.deleting)
     if not left:
         return Step()
     since = (now - datetime.fromisoformat(result.completed)).total_seconds()
     wait = cr.spec.ttl_seconds_after_finished - since
+    keeps = _to_keep(cr, seen, result, defaults)
+    if keeps is not None and seen.asks:
+        return Step(release=keeps)
+    if keeps is not None:
+        wait = max(wait, ASKS_S - since)
     if result.state == JobState.CANCELLED or wait <= 0:
         return Step(delete=left)
     return Step(ttl=_other_ttl(cr, seen), look_again_s=wait)
+
+
+def _to_keep(cr: BatchJob, seen: Seen, result: Result, defaults: Defaults) -> Mapping[str, Any] | None:
+    """The RayJob whose cluster the next job may have."""
+    current = seen.current(cr)
+    if result.state != JobState.SUCCEEDED or current is None or not warm.may_be_kept(cr, defaults):
+        return None
+    if not warm.is_kept(current) or current.meta.deleting or current.job_status in OVER or current.is_over:
+        return None
+    return next(obj for job, obj in seen.jobs if job is current)
 
 
 def _other_ttl(cr: BatchJob, seen: Seen) -> tuple[str, ...]:
@@ -268,46 +309,3 @@ def _until_deadline(cr: BatchJob, seen: Seen, now: datetime) -> float | None:
     if seen.started is None:
         return None
     return max(1.0, cr.spec.active_deadline_seconds - (now - seen.started).total_seconds() + 1)
-
-
-def _failure(report: Report | None, job: RayJob | None) -> Failure | None:
-    if report and report.failure:
-        return report.failure
-    if job is None or (
-        job.job_status not in {"FAILED", "STOPPED"} and job.deployment_status not in NEVER_RUNS
-    ):
-        return None
-    said = job.message.strip()[-failure.MESSAGE_MAX :] or job.reason or "Ray gives no reason"
-    return Failure(Reason.JOB_FAILED, said, final=job.deployment_status == "ValidationFailed")
-
-
-def _failed(cr: BatchJob, kept: Record, told: Failure, now: datetime) -> Result:
-    message = told.message
-    if not told.final and cr.spec.backoff_limit:
-        count = f"{kept.failures + 1} attempts failed (backoffLimit {cr.spec.backoff_limit})"
-        message = f"{count}, the last one: {message}"
-    known = {str(r) for r in Reason}
-    return _result(
-        JobState.FAILED, Reason(told.reason) if told.reason in known else Reason.JOB_FAILED, message, now
-    )
-
-
-def _cancelled(now: datetime) -> Result:
-    return _result(JobState.CANCELLED, Reason.CANCELLED, CANCELLED, now)
-
-
-def _succeeded(cr: BatchJob, output: Output | None, now: datetime) -> Result:
-    failed = output.failed_rows if output else 0
-    others = f"{failed} rows failed and are in {ERRORS_DIR}/, every other row" if failed else "every row"
-    counted = cr.spec.output.mode is OutputMode.SUMMARY_ONLY
-    did = "was predicted and counted once, and not kept" if counted else "is in the output once"
-    message = f"{others} {did}; _SUCCESS is written"
-    return Result(JobState.SUCCEEDED, Reason.SUCCEEDED, message, _text(now), output)
-
-
-def _result(state: JobState, reason: Reason, message: str, now: datetime) -> Result:
-    return Result(state, reason, message[-failure.MESSAGE_MAX :], _text(now))
-
-
-def _text(now: datetime) -> str:
-    return now.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final, Self
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
@@ -68,6 +68,16 @@ class NetworkPolicy(BaseModel):
     """Who reads the pods' metrics, such as Prometheus."""
 
 
+class WarmClusters(BaseModel):
+    """Ray clusters of batch jobs that are kept for the next job."""
+
+    model_config = DESCRIBED
+
+    idle_seconds: Annotated[int, Ge(0), Le(3600)] = 0
+    """How long the Ray cluster of a job that succeeded waits for another job that wants just such a cluster:
+    of the same namespace, image, service account, Secrets and resources. 0: none is kept."""
+
+
 class Defaults(BaseModel):
     """Cluster-wide choices of the platform engineer (chart value `settings`)."""
 
@@ -104,6 +114,8 @@ class Defaults(BaseModel):
     """Who may reach the pods of Deployments."""
     operator_namespace: str = "raydock-system"
     """Where the operator's pods are."""
+    warm_clusters: WarmClusters = WarmClusters()
+    """Ray clusters of batch jobs that are kept for the next job."""
     vertex_location: str = "us-central1"
     """Location in the paths of Vertex AI's form: one that its clients know."""
     report_url: str | None = None

@@ -1,6 +1,7 @@
 """What of a job's log outlives its pods: whose log it is, and the ConfigMap that keeps it."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple
 
 from raydock.api.batchjob import BatchJob
@@ -9,6 +10,7 @@ from raydock.facts.rayjob import RayJob
 from raydock.plan.batchjob import Seen, Step
 from raydock.plan.meta import JOB_LABEL, Manifest, child, sealed
 from raydock.plan.ray_job import ATTEMPT_MARK
+from raydock.plan.warm import since_of
 from raydock.wire import logs
 
 
@@ -18,6 +20,8 @@ class Ending(NamedTuple):
     attempt: int
     pod: str
     """The driver's."""
+    since: datetime | None = None
+    """When its cluster was lent: what was said before is of others. None: the pod is the attempt's own."""
 
 
 def ending(cr: BatchJob, seen: Seen, step: Step) -> tuple[Ending, ...]:
@@ -25,7 +29,12 @@ def ending(cr: BatchJob, seen: Seen, step: Step) -> tuple[Ending, ...]:
     over = seen.current(cr) if step.result or step.record_patch else None
     leaving = {id(obj) for obj in step.delete}
     found = [(job, _driver(job, seen)) for job, obj in seen.jobs if job is over or id(obj) in leaving]
-    return tuple(sorted(Ending(_attempt(job), pod.name) for job, pod in found if pod))
+    return tuple(
+        sorted(
+            (Ending(_attempt(job), pod.name, since_of(job)) for job, pod in found if pod),
+            key=lambda ending: (ending.attempt, ending.pod),
+        )
+    )
 
 
 def manifest(cr: BatchJob, data: Mapping[str, str]) -> Manifest:

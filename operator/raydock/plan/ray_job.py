@@ -3,7 +3,8 @@
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from raydock.api.base import GROUP
@@ -29,6 +30,23 @@ CLAIM_IN_TEXT: Final = re.compile(r"pvc://[a-z0-9](?:[-.a-z0-9]*[a-z0-9])?(?=/)"
 """A claim that a row of the manifest names, also within JSON in its text."""
 
 
+@dataclass(frozen=True)
+class Told:
+    """What the pods of an attempt learn of it by their template."""
+
+    labels: Mapping[str, str]
+    env: Mapping[str, str]
+    volumes: tuple[Manifest, ...]
+    code_owner: tuple[str, str]
+    """Kind and name of the owner of the code's copy."""
+
+
+def told_by_template(cr: BatchJob, kept: Record) -> Told:
+    """All of it: the pods are this attempt's alone."""
+    env = {ATTEMPT_ENV: str(kept.attempt)}
+    return Told(labels(cr), env, (_job_volume(cr), token_volume()), (cr.kind, cr.metadata.name))
+
+
 def job_name(cr: BatchJob, attempt: int) -> str:
     """Name of the RayJob of an attempt."""
     return f"{cr.metadata.name}-{attempt}"
@@ -47,21 +65,34 @@ def first_pods(cr: BatchJob) -> int:
 def ray_job(cr: BatchJob, kept: Record, defaults: Defaults) -> Manifest:
     """The whole manifest. raydock decides on retries, so KubeRay makes none."""
     manifest = child(cr.metadata, cr.kind, "ray.io/v1", "RayJob", job_name(cr, kept.attempt), labels(cr))
-    marks = {ATTEMPT_MARK: str(kept.attempt), PROGRAM_MARK: program_mark(kept.resolved)}
-    manifest["metadata"]["annotations"] = marks
-    manifest["spec"] = {
-        "submissionMode": "HTTPMode",
-        "entrypoint": ENTRYPOINT,
-        "backoffLimit": 0,
-        "shutdownAfterJobFinishes": True,
-        "ttlSecondsAfterFinished": cr.spec.ttl_seconds_after_finished,
-        "rayClusterSpec": ray_cluster(cr, kept, defaults),
-    }
+    manifest["metadata"]["annotations"] = marks(kept)
+    manifest["spec"] = spec(cr, ENTRYPOINT, ray_cluster(cr, kept, defaults))
     return sealed(manifest)
 
 
-def ray_cluster(cr: BatchJob, kept: Record, defaults: Defaults) -> Manifest:
-    """Head with driver and first worker; the worker group grows later, as `workers.max` and room allow."""
+def marks(kept: Record) -> dict[str, str]:
+    """Annotations that say which attempt it is, and at what."""
+    return {ATTEMPT_MARK: str(kept.attempt), PROGRAM_MARK: program_mark(kept.resolved)}
+
+
+def spec(cr: BatchJob, entrypoint: str, cluster: Manifest) -> Manifest:
+    """The RayJob's: `entrypoint` runs once, on a `cluster` of its own."""
+    return {
+        "submissionMode": "HTTPMode",
+        "entrypoint": entrypoint,
+        "backoffLimit": 0,
+        "shutdownAfterJobFinishes": True,
+        "ttlSecondsAfterFinished": cr.spec.ttl_seconds_after_finished,
+        "rayClusterSpec": cluster,
+    }
+
+
+def ray_cluster(cr: BatchJob, kept: Record, defaults: Defaults, told: Told | None = None) -> Manifest:
+    """Head with driver and first worker; the worker group grows later, as `workers.max` and room allow.
+
+    `told`: what else stands in the pods' template; None: what belongs to this attempt alone.
+    """
+    told = told or told_by_template(cr, kept)
     each = of_replica(cr.spec.resources, defaults.replica_resources)
     head = together(of_ray(cr.spec.head_resources, defaults.batch_head_resources), each, 1)
     return {
@@ -69,7 +100,7 @@ def ray_cluster(cr: BatchJob, kept: Record, defaults: Defaults) -> Manifest:
         "authOptions": {"mode": "token"},
         "headGroupSpec": {
             "rayStartParams": _start(each, defaults, spare_cpus=1),
-            "template": _template(cr, kept, defaults, head),
+            "template": _template(cr, kept, defaults, head, told),
         },
         # There from the start, also without a pod: workers.max may be raised while the job runs.
         "workerGroupSpecs": [
@@ -79,7 +110,7 @@ def ray_cluster(cr: BatchJob, kept: Record, defaults: Defaults) -> Manifest:
                 "minReplicas": 0,
                 "maxReplicas": 1000,
                 "rayStartParams": _start(each, defaults, spare_cpus=0),
-                "template": _template(cr, kept, defaults, together(defaults.worker_overhead, each, 1)),
+                "template": _template(cr, kept, defaults, together(defaults.worker_overhead, each, 1), told),
             }
         ],
     }
@@ -129,17 +160,16 @@ def _start(each: Shape, defaults: Defaults, *, spare_cpus: int) -> dict[str, str
     return start
 
 
-def _template(cr: BatchJob, kept: Record, defaults: Defaults, resources: Shape) -> Manifest:
+def _template(cr: BatchJob, kept: Record, defaults: Defaults, resources: Shape, told: Told) -> Manifest:
     resolved = kept.resolved
+    kind, owner = told.code_owner
     parts = PodParts(
         image=resolved.image or defaults.runtime_image,
         image_pull_secrets=resolved.image_pull_secrets,
         env=resolved.env,
         env_from=env_from(cr, kept),
         scheduling=cr.spec,
-        code_config_map=code.copy_name(cr.metadata.name, resolved.code_hash, cr.kind)
-        if resolved.code_hash
-        else None,
+        code_config_map=code.copy_name(owner, resolved.code_hash, kind) if resolved.code_hash else None,
         claims=claims(cr, kept),
         cache_models=bool(resolved.model and not paths.claim_of(resolved.model.uri)),
     )
@@ -148,16 +178,16 @@ def _template(cr: BatchJob, kept: Record, defaults: Defaults, resources: Shape) 
         "RAY_USAGE_STATS_ENABLED": "0",
         # A suspended or deleted job's driver would otherwise run on for half a minute beside its successor.
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
-        ATTEMPT_ENV: str(kept.attempt),
+        **told.env,
     }
     return pod_template(
         parts,
         defaults,
-        metadata={"labels": labels(cr)},
+        metadata={"labels": dict(told.labels)},
         env=env,
         resources=resources,
         grace_s=GRACE_S,
-        extra_volumes=(_job_volume(cr), _token_volume()),
+        extra_volumes=told.volumes,
     )
 
 
@@ -170,7 +200,8 @@ def _job_volume(cr: BatchJob) -> Manifest:
     }
 
 
-def _token_volume() -> Manifest:
+def token_volume() -> Manifest:
+    """The token with which the pods speak to the operator."""
     directory, _, name = paths.TOKEN_FILE.rpartition("/")
     token = {"audience": paths.TOKEN_AUDIENCE, "expirationSeconds": TOKEN_LIFETIME_S, "path": name}
     return {

@@ -17,11 +17,12 @@ from raydock.facts.meta import meta
 from raydock.facts.raycluster import ray_cluster
 from raydock.facts.rayjob import RayJob, ray_job
 from raydock.plan import batchjob as plan
-from raydock.plan import code, last_word, lost_record, resolved, usage
+from raydock.plan import code, last_word, lost_record, resolved, usage, warm
 from raydock.plan.meta import JOB_UID_LABEL
 from raydock.plan.ray_job import claims, env_from, labels
 from raydock.reasons import Reason
 from raydock.reconcile import job_logs, needs
+from raydock.reconcile import warm as warm_clusters
 from raydock.reconcile.children import child, make, mark, remove
 from raydock.reconcile.counted import gate_verdict
 from raydock.reconcile.deps import Counted, Deps, Event, JobEnded, Key, Outcome
@@ -56,10 +57,11 @@ async def reconcile(key: Key, do: Deps) -> Outcome:
 
 
 async def _pass(key: Key, cr: BatchJob, do: Deps) -> Outcome:
-    seen = await _gather(cr, do)
+    seen = await warm_clusters.look(key, cr, await _gather(cr, do), do)
     verdict, granted = await _admit(key, cr, seen, do)
     step = plan.next_step(cr, seen, verdict, do.clock(), do.defaults, granted=granted)
-    used = usage.tally(seen.kept.bank if seen.kept else usage.NOTHING, cr.status.usage, seen.pods, do.clock())
+    pods = warm.worked(seen.pods, seen.current(cr), over=plan.succeeded(seen, step))
+    used = usage.tally(seen.kept.bank if seen.kept else usage.NOTHING, cr.status.usage, pods, do.clock())
     seen = await _apply(cr, seen, step, used.bank, do)
     report = seen.report
     reserved = do.gate.reserved(cr.metadata.uid, seen.pods)
@@ -91,6 +93,8 @@ def _on_record(step: plan.Step, seen: plan.Seen) -> bool:
 
 
 def _look_again(step: plan.Step, seen: plan.Seen, verdict: Verdict | None, *, ended: bool) -> float | None:
+    if step.lend is not None and not seen.jobs:
+        return 0.5  # somebody else was quicker
     if step.record_patch is not None or (step.result is not None and seen.kept is not None):
         return 0.5  # no watch reports the record, and what it says now decides on the next step
     if step.look_again_s is not None:
@@ -101,7 +105,8 @@ def _look_again(step: plan.Step, seen: plan.Seen, verdict: Verdict | None, *, en
 
 
 async def _gather(cr: BatchJob, do: Deps) -> plan.Seen:
-    jobs = tuple((ray_job(obj), obj) for obj in do.store.owned_by("RayJob", cr.metadata.uid))
+    owned = do.store.owned_by("RayJob", cr.metadata.uid)
+    jobs = tuple((warm.since_lent(ray_job(obj)), obj) for obj in owned)
     kept, lost = await _record(cr, tuple(job for job, _ in jobs), do)
     seen = plan.Seen(
         kept=kept,
@@ -114,7 +119,8 @@ async def _gather(cr: BatchJob, do: Deps) -> plan.Seen:
     report = last_word.newest(do.reports.get(cr.metadata.uid), cr, current)
     cluster = do.store.get("RayCluster", cr.metadata.namespace, current.cluster) if current else None
     fact = ray_cluster(cluster) if cluster else None
-    return replace(seen, report=report, cluster=fact, cluster_object=cluster)
+    asks = current is not None and do.idle.asks(current.meta.uid)
+    return replace(seen, report=report, cluster=fact, cluster_object=cluster, asks=asks)
 
 
 async def _record(cr: BatchJob, jobs: Sequence[RayJob], do: Deps) -> tuple[resolved.Record | None, bool]:
@@ -213,6 +219,9 @@ async def _admit(key: Key, cr: BatchJob, seen: plan.Seen, do: Deps) -> tuple[Ver
     if demand is None:
         do.gate.waiting.discard(key)
         return None, 0
+    if seen.lendable is not None:
+        do.gate.withdraw(key, cr.metadata.uid)  # its pods are there
+        return None, 0
     if seen.jobs:
         return None, 0  # an earlier attempt still holds its room
     if seen.kept is not None:
@@ -245,6 +254,12 @@ async def _apply(cr: BatchJob, seen: plan.Seen, step: plan.Step, bank: usage.Ban
         if reply is not None:
             do.gate.applied(cr.metadata.uid, reply)
             seen = replace(seen, jobs=(*seen.jobs, (ray_job(reply), reply)))
+    if step.lend is not None:
+        seen = await warm_clusters.lend(cr, seen, *step.lend, do)
+    elif step.release is not None:
+        await warm_clusters.take_back(step.release, do)
+    elif (current := seen.current(cr)) is not None:
+        await warm_clusters.hand_over(cr, seen, current, do)
     if step.grow is not None and seen.cluster is not None:
         version = {
             "metadata": {"resourceVersion": (seen.cluster_object or {})["metadata"]["resourceVersion"]}
@@ -291,6 +306,10 @@ def _events(key: Key, verdict: Verdict | None, step: plan.Step, cr: BatchJob) ->
         )
     if step.start is not None:
         found.append(Event("Normal", Reason.APPLIED, f"RayJob {meta(step.start).name} started", key))
+    if step.lend is not None:
+        found.append(
+            Event("Normal", Reason.APPLIED, f"the kept Ray cluster of RayJob {step.lend[0]} is taken", key)
+        )
     denied_before = cr.status.capacity is not None and not cr.status.capacity.allowed
     queued_before = cr.status.queue_position is not None
     if verdict is not None and verdict.queued and not queued_before:

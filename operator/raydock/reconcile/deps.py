@@ -1,7 +1,7 @@
 """What a reconcile function gets, and what it gives back."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -11,6 +11,7 @@ from raydock.facts.requests import Answered
 from raydock.facts.serve import ServeState
 from raydock.plan.defaults import Defaults
 from raydock.reasons import Reason
+from raydock.reconcile.idle import Idle
 from raydock.wire.host import Health
 from raydock.wire.progress import Report
 
@@ -122,7 +123,14 @@ class Kube(Protocol):
         self, obj: Object, *, propagation: str = "Background", unchanged: bool = False
     ) -> None: ...
     async def log_end(
-        self, namespace: str, pod: str, container: str, *, lines: int, limit_bytes: int
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        *,
+        lines: int,
+        limit_bytes: int,
+        since: datetime | None = None,
     ) -> str: ...
 
 
@@ -169,3 +177,4 @@ class Deps:
     clock: Callable[[], datetime]
     """Now, in UTC."""
     defaults: Defaults
+    idle: Idle = field(default_factory=Idle)

@@ -15,6 +15,7 @@ from raydock.capacity.verdict import Verdict
 from raydock.errors import Waiting
 from raydock.facts.meta import meta
 from raydock.facts.pod import Pod
+from raydock.plan.warm import WARM_LABEL
 from raydock.reconcile.deps import Key, Object, Store
 from raydock.reconcile.line import Line
 from raydock.reconcile.questions import Questions
@@ -26,6 +27,12 @@ UNCHECKED: Final = "capacity.provider is none: nothing was checked"
 NOBODY: Final = "the capacity agent is not configured: set capacity.agent.url"
 HELD_BACK_S: Final = 2.0
 """Until the agent is asked anew about what it allows while admitted pods still start: that takes seconds."""
+
+
+def free_clusters(store: Store) -> list[Key]:
+    """The RayJobs whose clusters are kept and lent to nobody."""
+    found = (meta(obj) for obj in store.all("RayJob") if WARM_LABEL in (obj["metadata"].get("labels") or {}))
+    return [Key("RayJob", own.namespace, own.name) for own in found if not own.owner_uid]
 
 
 class Gate:
@@ -64,6 +71,9 @@ class Gate:
         """Objects that were denied: they are woken when room may have come free."""
         self.unsettled: set[Key] = set()
         """Those of them, and former ones, that pods stand in the way of which have no node yet."""
+        self.denied: set[Key] = set()
+        """Those of the waiting for which there was no room, or not yet their turn."""
+        self._store = store
         self._wake = wake
         self.line = line
 
@@ -94,8 +104,10 @@ class Gate:
             self._admitted.remember(demand.owner, demand.shapes)
             return verdict
         self.waiting.add(key)
+        self.denied.add(key)
         if verdict.unsettled:
             self.unsettled.add(key)
+        self._clear_the_way()
         return verdict
 
     async def feasible(self, question: Question, namespace: str) -> Answer:
@@ -148,10 +160,17 @@ class Gate:
     def _forget(self, key: Key, *, tell: bool = True) -> None:
         """What it waits for and what it was promised. `tell`: the others, as no watch tells them."""
         self.waiting.discard(key)
+        self.denied.discard(key)
         self.unsettled.discard(key)
         if self._admitted.release_named(*key) and tell and self._wake is not None:
             for other in sorted(self.waiting):
                 self._wake(other)
+
+    def _clear_the_way(self) -> None:
+        """Ray clusters that are kept for a job to come make room for what is there."""
+        if self._wake is not None:
+            for key in free_clusters(self._store):
+                self._wake(key)
 
     def _look(self) -> Seen:
         return self._seen.look(self._admitted)

@@ -52,8 +52,10 @@ async def _keep(cr: BatchJob, seen: Seen, ending: tuple[plan.Ending, ...], do: D
         return
     data = lenient.texts((live or {}).get("data"))
     secrets = await _secrets(cr, seen, do)
-    for attempt, pod in ending:
-        text = await do.kube.log_end(namespace, pod, CONTAINER, lines=LINES, limit_bytes=READ_BYTES)
+    for attempt, pod, since in ending:
+        text = await do.kube.log_end(
+            namespace, pod, CONTAINER, lines=LINES, limit_bytes=READ_BYTES, since=since
+        )
         if text:  # cut to whole lines first: half a secret would not be found
             whole = logs.end_of(text, logs.LIMIT_BYTES)
             data = logs.kept(data, attempt, without_credentials(whole, secrets))

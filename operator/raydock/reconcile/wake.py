@@ -12,6 +12,7 @@ from raydock.facts.pod import Pod
 from raydock.facts.room import Room
 from raydock.plan.meta import DEPLOYMENT_LABEL, JOB_LABEL, MANIFEST_ANNOTATION
 from raydock.plan.progression import PROGRESSION_ANNOTATION
+from raydock.plan.warm import NOBODY, WARM_LABEL
 from raydock.reconcile.deps import Key, Store
 from raydock.reconcile.gate import Gate
 
@@ -27,7 +28,7 @@ def keys(kind: str, new: Any, old: Any, store: Store, gate: Gate) -> set[Key]:
     obj: Any = new if new is not None else old
     match kind:
         case "Pod":
-            return _of_pod(new, old) | _of_room(new, old, gate)
+            return _of_pod(new, old) | _of_nobody(new, store) | _of_room(new, old, gate)
         case "Node":
             return set(gate.waiting) | _of_cordon(new, old, store)
         case "PriorityClass" | "LimitRange" | "ResourceQuota":
@@ -37,7 +38,8 @@ def keys(kind: str, new: Any, old: Any, store: Store, gate: Gate) -> set[Key]:
         case "RayCluster":
             return _of_cluster(obj, store) | _of_claim(kind, new, old, gate)
         case "RayService" | "RayJob":
-            return _owner(obj) | _neighbours(kind, new, old, store) | _of_claim(kind, new, old, gate)
+            about = _owner(obj) | _kept(new)
+            return about | _neighbours(kind, new, old, store) | _of_claim(kind, new, old, gate)
         case _ if kind in OURS:
             return {_key(kind, obj)} | _neighbours(kind, new, old, store) | _of_line(kind, new, old, gate)
         case _:
@@ -50,6 +52,21 @@ def _of_pod(new: Pod | None, old: Pod | None) -> set[Key]:
         return set()
     named = (("Deployment", DEPLOYMENT_LABEL), ("BatchJob", JOB_LABEL))
     return {Key(kind, pod.namespace, pod.labels[label]) for kind, label in named if label in pod.labels}
+
+
+def _of_nobody(new: Pod | None, store: Store) -> set[Key]:
+    """The job that has the cluster of a pod which does not carry its labels yet."""
+    cluster = None
+    if new is not None and new.batch_job == NOBODY:
+        cluster = store.get("RayCluster", new.namespace, new.ray_cluster)
+    return _of_cluster(cluster, store) if cluster is not None else set()
+
+
+def _kept(job: Any) -> set[Key]:
+    """A RayJob that may be lent to nobody is looked at by itself."""
+    if job is None or WARM_LABEL not in (job["metadata"].get("labels") or {}):
+        return set()
+    return {_key("RayJob", job)}
 
 
 def _of_room(new: Pod | None, old: Pod | None, gate: Gate) -> set[Key]:

@@ -16,13 +16,15 @@ from raydock.reconcile.deps import Key
 from raydock.reconcile.reports import Reports
 from raydock.runtime.feasibility import PATH as FEASIBILITY
 from raydock.runtime.feasibility import Feasibility
+from raydock.runtime.lending import Lending, NotKept
 from raydock.runtime.metrics import Metrics
 from raydock.runtime.queue import Queue
 from raydock.runtime.store import Store
 from raydock.runtime.watch import OURS
+from raydock.wire.lent import JOB_PATH, Lent
 from raydock.wire.paths import TOKEN_AUDIENCE
 from raydock.wire.progress import PROGRESS_PATH, Report
-from raydock.wire.record import WireError, loads
+from raydock.wire.record import WireError, dumps, loads
 
 BODY_MAX: Final = 64 * 1024
 """Bytes of a report: its only long part is a failure's message, of at most 2 KiB."""
@@ -47,7 +49,7 @@ class Refused(Exception):
 class Http:
     """Handlers over what the operator knows."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of the operator that are asked over HTTP
         self,
         *,
         kube: Kube,
@@ -58,6 +60,7 @@ class Http:
         leading: Callable[[], bool],
         ready: Callable[[], tuple[bool, str]],
         feasibility: Feasibility,
+        lending: Lending,
     ) -> None:
         """`ready`: whether this replica does its part, and a line for people."""
         self._kube = kube
@@ -68,6 +71,7 @@ class Http:
         self._leading = leading
         self._ready = ready
         self._feasibility = feasibility
+        self._lending = lending
 
     def app(self) -> web.Application:
         """The aiohttp application."""
@@ -78,6 +82,7 @@ class Http:
                 web.get("/livez", self._get_livez),
                 web.get("/readyz", self._get_readyz),
                 web.post(PROGRESS_PATH, self._post_progress),
+                web.post(JOB_PATH, self._post_job),
                 web.post(FEASIBILITY, self._feasibility.post),
             ]
         )
@@ -106,6 +111,28 @@ class Http:
             return web.json_response({"error": {"code": why.code, "message": why.message}}, status=why.status)
         self._metrics.reports.labels("taken").inc()
         return web.Response(status=204)
+
+    async def _post_job(self, request: web.Request) -> web.Response:
+        try:
+            lent = await self._job_for(request)
+        except Refused as why:
+            return web.json_response({"error": {"code": why.code, "message": why.message}}, status=why.status)
+        if lent is None:
+            return web.Response(status=204)
+        return web.Response(text=dumps(lent), content_type="application/json")
+
+    async def _job_for(self, request: web.Request) -> Lent | None:
+        """The job that the caller's kept cluster is lent to; None when none came in a while."""
+        if not self._leading():
+            raise Refused(503, "NotLeader", "this replica stands by: try the next address")
+        caller = await self._caller(_bearer(request))
+        try:
+            return await self._lending.job(caller)
+        except NotKept:
+            raise Refused(403, "Forbidden", "this pod is of no Ray cluster that is kept") from None
+        except ApiError as error:
+            _log.warning("job not read", error=type(error).__name__, why=error.message)
+            raise Refused(503, "NotRead", "the job could not be read: ask again") from None
 
     async def _take_report(self, request: web.Request) -> None:
         """Check who reports about what, remember it, and for a last report wait until it is written down."""

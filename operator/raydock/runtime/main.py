@@ -19,6 +19,8 @@ from raydock.kube.lease import LeaderElection
 from raydock.kube.transport import Call
 from raydock.reconcile import RECONCILERS
 from raydock.reconcile.deps import Deps, Key
+from raydock.reconcile.gate import free_clusters
+from raydock.reconcile.idle import Idle
 from raydock.reconcile.ray_serve import RayServe
 from raydock.reconcile.reports import Reports
 from raydock.reconcile.requests import Requests
@@ -32,6 +34,7 @@ from raydock.runtime.capacity import gate_of
 from raydock.runtime.feasibility import Feasibility
 from raydock.runtime.http import Http, serving
 from raydock.runtime.leader import Leadership
+from raydock.runtime.lending import Lending
 from raydock.runtime.metrics import Metrics
 from raydock.runtime.queue import Queue
 from raydock.runtime.relist import Relist
@@ -79,6 +82,7 @@ class Operator:
         self.store = Store({**KEPT, "ControllerRevision": without_data})
         self.queue = Queue[Key]()
         self.reports = Reports()
+        self.idle = Idle()
         self.gate = gate_of(
             settings.capacity,
             self.store,
@@ -106,6 +110,7 @@ class Operator:
                 Requests(pages),
                 now,
                 settings.defaults,
+                self.idle,
             ),
             kube=kube,
             store=self.store,
@@ -121,6 +126,7 @@ class Operator:
             leading=self.leadership.may_write,
             ready=self.ready,
             feasibility=Feasibility(kube, self.gate, self.filled.is_set, settings.watch_namespaces),
+            lending=Lending(kube, self.store, self.idle, self.queue.add),
         )
         self.port = 0
         """Where HTTP is served."""
@@ -136,6 +142,8 @@ class Operator:
         for kind in watch.OURS:
             for namespace, name in self.store.places(kind):
                 self.queue.add(Key(kind, namespace, name))
+        for key in free_clusters(self.store):
+            self.queue.add(key)
 
     def ready(self) -> tuple[bool, str]:
         """Whether this replica does its part, leader or standby, and a line for people."""

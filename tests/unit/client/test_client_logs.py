@@ -91,3 +91,11 @@ def test_a_pod_that_went_meanwhile_or_has_not_begun() -> None:
         logs.read(waits.as_session(), JOB)
     silent = FakeSession([head], [[]])
     assert logs.read(silent.as_session(), JOB) == []
+
+
+def test_what_a_pod_said_before_it_was_lent_is_another_jobs() -> None:
+    lent = pod("warm-a-head", "warm-a", "head", 1)
+    lent["metadata"]["annotations"] = {"raydock.io/lent": "2026-01-01T00:10:00Z"}
+    api = FakeSession([{"items": [lent]}], [["mine"]])
+    assert [line.text for line in logs.read(api.as_session(), JOB)] == ["mine"]
+    assert api.asked[1][2] == {"container": "ray", "sinceTime": "2026-01-01T00:10:00Z"}

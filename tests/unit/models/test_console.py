@@ -63,6 +63,15 @@ def test_what_a_worker_says_reaches_the_container(tmp_path: Path, before: str) -
     assert (tmp_path / "other").read_text() == "to a file\n"
 
 
+def test_a_process_that_does_another_job_says_so(tmp_path: Path) -> None:
+    worker = tmp_path / "worker.py"
+    worker.write_text(
+        "from raydock.models import console\n"
+        'for name in ("one", "two"):\n    console.install(name, "driver")\n    print("done")\n'
+    )
+    assert said_by(tmp_path, worker, IN_A_POD) == ["[one driver] done", "[two driver] done"]
+
+
 def test_outside_of_a_pod_nobody_elses_pipe_is_written_to(tmp_path: Path) -> None:
     """A CI's own pipe, for one: this ended its run."""
     worker = tmp_path / "worker.py"

@@ -1,15 +1,19 @@
 """Which objects a changed object concerns."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from raydock.capacity.demand import Demand, Owner, PodShape
 from raydock.facts.node import node
 from raydock.facts.pod import pod
+from raydock.facts.room import Room
 from raydock.plan.meta import MANIFEST_ANNOTATION
 from raydock.plan.progression import PROGRESSION_ANNOTATION
+from raydock.plan.warm import NOBODY, WARM_LABEL
 from raydock.reconcile.deps import Key
 from raydock.reconcile.gate import Gate
 from raydock.reconcile.wake import keys, routed_to
@@ -101,6 +105,35 @@ def test_jobs_follow_the_deployment_that_their_endpoint_names(store: Store, gate
     store.put("InferenceEndpoint", {**named, "metadata": {**named["metadata"], "resourceVersion": "2"}})
     assert "BatchJob/by-endpoint" in names(keys("Deployment", IRIS, None, store, gate))
     assert "BatchJob/by-endpoint" not in names(keys("Deployment", ROSE, None, store, gate))
+
+
+def test_a_kept_cluster_is_looked_at_by_itself_and_its_pods_wake_who_has_it(store: Store, gate: Gate) -> None:
+    free = obj("RayJob", "warm-a", metadata={"labels": {WARM_LABEL: "kind"}})
+    assert names(keys("RayJob", free, None, store, gate)) == {"RayJob/warm-a"}
+    assert names(keys("RayJob", None, free, store, gate)) == set()
+    lent = obj("RayJob", "warm-a", owner=("BatchJob", "from-iris"), metadata={"labels": {WARM_LABEL: "kind"}})
+    assert names(keys("RayJob", lent, free, store, gate)) == {"RayJob/warm-a", "BatchJob/from-iris"}
+    store.put("RayJob", lent)
+    store.put("RayCluster", obj("RayCluster", "warm-a-c", owner=("RayJob", "warm-a")))
+    unlabelled = replace(
+        head("warm-a-c"), labels={"ray.io/cluster": "warm-a-c", "raydock.io/batchjob-uid": NOBODY}
+    )
+    assert names(keys("Pod", unlabelled, None, store, gate)) == {"BatchJob/from-iris"}
+
+
+def test_a_denial_has_the_clusters_that_wait_make_room(store: Store) -> None:
+    woken: list[Key] = []
+    store.put("RayJob", obj("RayJob", "warm-a", metadata={"labels": {WARM_LABEL: "kind"}}))
+    lent = obj("RayJob", "warm-b", owner=("BatchJob", "from-iris"), metadata={"labels": {WARM_LABEL: "kind"}})
+    store.put("RayJob", lent)
+    made = Gate("cluster", store, lambda: NOW, wake=woken.append)
+    shape = PodShape("head", Room(cpu_m=1000))
+    asking = Owner("Deployment", "demo", "iris", "u-iris")
+    asyncio.run(made.ask(Demand(asking, (shape,), "create")))
+    assert woken == [Key("RayJob", "demo", "warm-a")]
+    assert made.denied == {Key("Deployment", "demo", "iris")}
+    made.gone(Key("Deployment", "demo", "iris"))
+    assert made.denied == set()
 
 
 DEPLOYMENTS = {"Deployment/iris", "Deployment/rose"}
