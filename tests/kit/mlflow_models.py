@@ -12,6 +12,7 @@ import mlflow.sklearn
 import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature, infer_signature
+from mlflow.pyfunc.model import PythonModel
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from sklearn.linear_model import LogisticRegression
 
@@ -58,7 +59,7 @@ def _save(model: Any, where: Path, signature: ModelSignature) -> None:
         mlflow.pyfunc.save_model(where, python_model=model, signature=signature, pip_requirements=NO_PACKAGES)
 
 
-class Scaled(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # Any for mypy
+class Scaled(PythonModel):
     """Multiplies by a param, and says which types came."""
 
     def predict(
@@ -86,7 +87,7 @@ def with_params(where: Path) -> Path:
     return where
 
 
-class Summed(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # Any for mypy
+class Summed(PythonModel):
     """Sums what each row is, as an array."""
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> Any:

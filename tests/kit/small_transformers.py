@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any, Final
 
-KNOWN: Final = ("fill-mask", "question-answering", "text-classification", "text-generation")
+KNOWN: Final = ("fill-mask", "text-classification", "text-generation")
 
 
 class SmallPipeline:
@@ -29,12 +29,12 @@ class SmallPipeline:
             raise ValueError("top_k must be a number")  # noqa: TRY004 - as transformers does
 
     def __call__(self, rows: list[Any], **params: Any) -> Any:
-        """Of one row alone some pipelines give no list."""
+        """Of one row alone fill-mask gives no list."""
         assert self._alone.acquire(blocking=False), "called by two threads at once"
         try:
             self.calls.append((rows, params))
             results = [self.answers(row) for row in rows]
-            bare = len(rows) == 1 and self.task in ("fill-mask", "question-answering")
+            bare = len(rows) == 1 and self.task == "fill-mask"
             return results[0] if bare else results
         finally:
             self._alone.release()

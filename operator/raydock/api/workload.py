@@ -54,16 +54,13 @@ class Mlflow(Spec):
 TEXT_TASKS: Final = (
     "feature-extraction",
     "fill-mask",
-    "question-answering",
     "sentiment-analysis",
-    "summarization",
     "text-classification",
     "text-generation",
-    "text2text-generation",
     "token-classification",
     "zero-shot-classification",
 )
-"""Pipelines of transformers that take texts, or records of texts. Others read files and addresses that a
+"""Pipelines of transformers 5 that take texts, or pairs of texts. Others read files and addresses that a
 caller names."""
 
 

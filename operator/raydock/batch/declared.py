@@ -73,9 +73,9 @@ class Declared:
 def declared(model: Any) -> Declared:
     """What `model`, an object or module, says; an attribute that is no schema says nothing."""
     found = (getattr(model, name, None) for name in ("inputs", "outputs"))
-    schemas = (one.remove_metadata() if isinstance(one, pa.Schema) else None for one in found)
+    inputs, outputs = (one.remove_metadata() if isinstance(one, pa.Schema) else None for one in found)
     optional = getattr(model, "optional_inputs", ())
-    return Declared(*schemas, frozenset(optional if isinstance(optional, set | frozenset) else ()))
+    return Declared(inputs, outputs, frozenset(optional if isinstance(optional, set | frozenset) else ()))
 
 
 def _cast(column: pa.Array, field: pa.Field) -> pa.Array:

@@ -1,6 +1,6 @@
 """`server.huggingface` in a batch job: a class as a user's own.
 
-One column is the texts; of several each row is a record: question-answering wants `question` and `context`.
+One column is the texts; of several each row is a record: text-classification takes `text` and `text_pair`.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ import pyarrow as pa
 from raydock.batch.convert import ONE_COLUMN
 from raydock.models.pipeline import Pipeline
 
-GENERATES: Final = frozenset({"summarization", "text-generation", "text2text-generation"})
-"""Pipelines that answer a row with a list, of `num_return_sequences` texts."""
+GENERATES: Final = "text-generation"
+"""The task that answers a row with a list, of `num_return_sequences` texts."""
 
 
 class Model:
@@ -31,7 +31,7 @@ class Model:
         return [self._columns(result) for result in self._pipeline.predict(rows)]
 
     def _columns(self, result: Any) -> dict[str, Any]:
-        alone = self._pipeline.task in GENERATES and self._pipeline.params.get("num_return_sequences", 1) == 1
+        alone = self._pipeline.task == GENERATES and self._pipeline.params.get("num_return_sequences", 1) == 1
         if alone and isinstance(result, list) and len(result) == 1:
             result = result[0]
         return dict(result) if isinstance(result, Mapping) else {ONE_COLUMN: result}

@@ -25,8 +25,9 @@ def folder(marker: str, server: str) -> Path:
     Raises LoadFailed(MODEL_NOT_FOUND).
     """
     root = Path(os.environ[paths.MODEL_PATH_ENV])  # noqa: TID251 - set by models.prepare for this process
-    inner = sorted(one for one in root.iterdir() if one.is_dir()) if root.is_dir() else []
-    for candidate in (root, *(inner if len(inner) == 1 else ())):
+    inner = [one for one in root.iterdir() if one.is_dir()] if root.is_dir() else []
+    candidates: list[Path] = [root, *(inner if len(inner) == 1 else ())]
+    for candidate in candidates:
         if (candidate / marker).is_file():
             return candidate
     raise LoadFailed(

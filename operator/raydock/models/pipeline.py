@@ -65,8 +65,7 @@ class Pipeline:
             return []
         with self._alone:
             results = self._pipe(list(rows), **{**self.params, **(params or {})})
-        # For one row alone some pipelines leave out the list around it.
-        if len(rows) == 1 and (isinstance(results, Mapping) or self.task == "fill-mask"):
+        if len(rows) == 1 and self.task == "fill-mask":  # which leaves out the list around one row
             results = [results]
         if len(results) != len(rows):
             raise ValueError(f"the pipeline gave {len(results)} results for {len(rows)} rows")

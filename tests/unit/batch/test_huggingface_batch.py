@@ -49,11 +49,11 @@ def test_one_column_is_the_texts(made: list[SmallPipeline]) -> None:
 
 
 def test_several_columns_are_a_record(made: list[SmallPipeline]) -> None:
-    predict = model.load(replace(CONFIG, task="question-answering"))
-    made[0].answers = lambda row: {"answer": row["context"], "score": 0.5}
-    batch = pa.record_batch({"question": ["who?"], "context": ["me"]})
-    assert answered(predict, batch) == {"answer": ["me"], "score": [0.5]}
-    assert made[0].calls[0][0] == [{"question": "who?", "context": "me"}]
+    predict = model.load(CONFIG)
+    made[0].answers = lambda row: {"label": row["text_pair"], "score": 0.5}
+    batch = pa.record_batch({"text": ["who?"], "text_pair": ["me"]})
+    assert answered(predict, batch) == {"label": ["me"], "score": [0.5]}
+    assert made[0].calls[0][0] == [{"text": "who?", "text_pair": "me"}]
 
 
 @pytest.mark.parametrize(

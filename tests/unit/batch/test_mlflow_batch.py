@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -123,7 +124,7 @@ def test_a_model_without_a_signature_gets_every_column(config: JobConfig, where:
 class Users:
     """The same model in code of a user's own."""
 
-    def predict(self, batch: models.pd.DataFrame) -> Any:
+    def predict(self, batch: pd.DataFrame) -> Any:
         return models.flowers().predict(batch[list(models.COLUMNS)])
 
 

@@ -24,9 +24,16 @@ TYPES = {
 }
 
 
+def fields(*columns: ColSpec) -> pa.Schema:
+    """Of a signature with these columns."""
+    found = arrow_schema(Schema(list(columns)))
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize("kind", list(DataType), ids=lambda kind: kind.name)
 def test_every_type_of_a_column_is_known(kind: DataType) -> None:
-    field = arrow_schema(Schema([ColSpec(kind, "x")])).field("x")
+    field = fields(ColSpec(kind, "x")).field("x")
     assert field.type == TYPES[kind]
     assert field.nullable is (kind not in {DataType.boolean, DataType.integer, DataType.long})
 
@@ -47,7 +54,7 @@ def test_every_type_of_a_column_is_known(kind: DataType) -> None:
     ],
 )
 def test_nested_types(kind: Any, arrow: pa.DataType) -> None:
-    assert arrow_schema(Schema([ColSpec(kind, "x")])).field("x").type == arrow
+    assert fields(ColSpec(kind, "x")).field("x").type == arrow
 
 
 def test_what_has_no_names_has_no_columns() -> None:
@@ -62,9 +69,9 @@ def test_tensors_with_names_come_as_they_are() -> None:
 
 
 def test_columns_that_may_be_absent() -> None:
-    columns = [ColSpec(DataType.long, "a"), ColSpec(DataType.long, "b", required=False)]
-    assert optional_names(Schema(columns)) == {"b"}
-    assert arrow_schema(Schema(columns)).field("b").nullable
+    columns = (ColSpec(DataType.long, "a"), ColSpec(DataType.long, "b", required=False))
+    assert optional_names(Schema(list(columns))) == {"b"}
+    assert fields(*columns).field("b").nullable
 
 
 PARAMS = ParamSchema(

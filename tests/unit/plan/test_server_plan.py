@@ -10,8 +10,8 @@ from raydock.models.entry import load_attribute
 from raydock.plan import server
 from raydock.reasons import Reason
 
-MLFLOW = {"mlflow": {}}
-HUGGINGFACE = {"huggingface": {"task": "text-generation"}}
+MLFLOW: dict[str, Any] = {"mlflow": {}}
+HUGGINGFACE: dict[str, Any] = {"huggingface": {"task": "text-generation"}}
 
 
 def given(written: dict[str, Any]) -> Server:

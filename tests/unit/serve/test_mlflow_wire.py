@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from starlette.types import ASGIApp
 
@@ -241,7 +242,7 @@ class Users:
     """The same model in code of a user's own."""
 
     def predict(self, rows: list[Any]) -> Any:
-        return models.flowers().predict(models.pd.DataFrame(rows, columns=list(models.COLUMNS)))
+        return models.flowers().predict(pd.DataFrame(rows, columns=list(models.COLUMNS)))
 
 
 def predict(rows: list[Any]) -> Any:
