@@ -15,6 +15,7 @@ from mlflow.models import ModelSignature, infer_signature
 from mlflow.pyfunc.model import PythonModel
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from sklearn.linear_model import LogisticRegression
+from typing_extensions import override
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # noqa: TID251 - no traffic but on loopback
 
@@ -62,6 +63,7 @@ def _save(model: Any, where: Path, signature: ModelSignature) -> None:
 class Scaled(PythonModel):
     """Multiplies by a param, and says which types came."""
 
+    @override
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
@@ -90,6 +92,7 @@ def with_params(where: Path) -> Path:
 class Summed(PythonModel):
     """Sums what each row is, as an array."""
 
+    @override
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> Any:
         """An array, one sum a row."""
         if isinstance(model_input, dict):

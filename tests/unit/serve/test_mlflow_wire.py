@@ -103,7 +103,7 @@ async def test_azures_callers_of_input_data_get_the_bare_list(served: Any) -> No
         pytest.param("text", id="no object"),
         pytest.param({}, id="none"),
         pytest.param({"instances": [[1]], "inputs": [[1]]}, id="two"),
-        pytest.param({"inputs": [[1]], "parms": {}}, id="something else beside it"),
+        pytest.param({"inputs": [[1]], "param": {}}, id="something else beside it"),
     ],
 )
 async def test_another_body_is_told_the_accepted_keys(served: Any, body: Any) -> None:
