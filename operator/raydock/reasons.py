@@ -80,9 +80,9 @@ class Reason(StrEnum):
     UNHEALTHY = "Unhealthy", "The application ran and does not answer its health route now."
     IMPORT_FAILED = (
         "ImportFailed",
-        "The code named by server.importPath could not be loaded; the message ends with the traceback.",
+        "Code that spec.server names, or a package that it needs, cannot be loaded; the message says why.",
     )
-    MODEL_NOT_FOUND = "ModelNotFound", "There is nothing at model.uri."
+    MODEL_NOT_FOUND = "ModelNotFound", "There is nothing at model.uri, or nothing that spec.server can load."
     MODEL_CHECKSUM_MISMATCH = (
         "ModelChecksumMismatch",
         "What lies at model.uri does not have the SHA-256 of model.sha256.",

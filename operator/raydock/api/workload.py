@@ -1,6 +1,6 @@
 """What runs: the model, the code that loads it, the pods around both. Deployments and BatchJobs share it."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final
 
 from annotated_types import MaxLen, MinLen
 
@@ -47,20 +47,65 @@ class Model(Spec):
     """SHA-256 of the one file, checked before it is used. A directory has none."""
 
 
-class Server(Spec):
-    """What loads the model and answers."""
+class Mlflow(Spec):
+    """An MLflow model at `model.uri`: the folder with its MLmodel file, or an archive of it."""
 
-    import_path: Annotated[
+
+TEXT_TASKS: Final = (
+    "feature-extraction",
+    "fill-mask",
+    "sentiment-analysis",
+    "text-classification",
+    "text-generation",
+    "token-classification",
+    "zero-shot-classification",
+)
+"""Pipelines of transformers 5 that take texts, or pairs of texts. Others read files and addresses that a
+caller names."""
+
+
+class Huggingface(Spec):
+    """A Hugging Face model at `model.uri`: the folder with its config.json, or an archive of it."""
+
+    task: Annotated[
         str,
-        MinLen(3),
-        MaxLen(512),
-        Matches(
-            r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*",
-            "write MODULE:ATTRIBUTE, for example iris.app:app",
-        ),
+        MinLen(1),
+        MaxLen(64),
+        Matches("|".join(TEXT_TASKS), f"write a task over texts: one of {', '.join(TEXT_TASKS)}"),
     ]
+    """What the pipeline of transformers does, such as text-classification. `params` are arguments of its
+    calls, such as `top_k`; callers may set those that stand there."""
+
+
+class Server(Spec):
+    """What loads the model and answers: exactly one of importPath, mlflow and huggingface."""
+
+    import_path: (
+        Annotated[
+            str,
+            MinLen(3),
+            MaxLen(512),
+            Matches(
+                r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*",
+                "write MODULE:ATTRIBUTE, for example iris.app:app",
+            ),
+        ]
+        | None
+    ) = None
     """`MODULE:ATTRIBUTE` in the image or in `code`: a Ray Serve application or a function that builds one;
     for a BatchJob a class or function that predicts a batch."""
+    mlflow: Mlflow | None = None
+    """An MLflow model, without code: `{}`. `params` are those of its signature."""
+    huggingface: Huggingface | None = None
+    """A Hugging Face model, without code. The image must hold transformers and torch."""
+
+    rules: ClassVar = (
+        Rule(
+            "[has(self.importPath), has(self.mlflow), has(self.huggingface)]"
+            ".filter(given, given).size() == 1",
+            "write exactly one of server.importPath, server.mlflow and server.huggingface",
+        ),
+    )
 
 
 class Code(Spec):
@@ -117,5 +162,11 @@ class Program(Spec):
             "!has(self.model) || !has(self.model.sha256) || !self.model.uri.endsWith('/')",
             "model.sha256 is of one file: write the file's path into model.uri, or take out sha256",
             ".model.sha256",
+        ),
+        # `server` is a field of every kind that has a program, required or not.
+        Rule(
+            "!has(self.server) || has(self.server.importPath) || has(self.model)",
+            "server.mlflow and server.huggingface load what lies at model.uri: write it",
+            ".model",
         ),
     )

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import inspect
-import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,9 @@ from raydock.batch.functions import choose
 from raydock.batch.loop import Loop
 from raydock.batch.params import divided
 from raydock.models.entry import LoadFailed, cut_traceback, load_attribute
-from raydock.models.prepare import prepare
+from raydock.models.prepare import provide
 from raydock.reasons import Reason
 from raydock.wire.job import JobConfig
-from raydock.wire.paths import MODEL_PATH_ENV
 
 
 @dataclass(frozen=True)
@@ -87,9 +85,7 @@ class Predictor:
 
 def load(config: JobConfig) -> Predictor:
     """Fetch the model, import the user's code and hand it `params`. Raises LoadFailed."""
-    path = prepare(config.model_uri, config.model_sha256)
-    if path is not None:
-        os.environ[MODEL_PATH_ENV] = str(path)  # noqa: TID251 - this process's own, for the user's code
+    provide(config.model_uri, config.model_sha256, config.task)
     found = load_attribute(config.import_path)
     module = sys.modules[config.import_path.partition(":")[0]]
     chosen = choose(found, module, config.function)

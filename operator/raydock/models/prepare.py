@@ -1,5 +1,6 @@
 """From `model.uri` to a local path: the one entrance of this room for those who need the files."""
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,22 @@ from raydock.wire import paths
 
 TIMEOUT_S: Final = 600
 """Seconds for a download when the caller names none (a Deployment: health.startupTimeoutSeconds)."""
+
+
+def provide(
+    model_uri: str | None, sha256: str | None, task: str | None, *, timeout_s: float = TIMEOUT_S
+) -> None:
+    """Fetch the model, and tell the code that this process imports next where it lies and what it does.
+
+    Blocks and raises as `prepare` does.
+    """
+    told = {
+        paths.MODEL_PATH_ENV: prepare(model_uri, sha256, timeout_s=timeout_s),
+        paths.TASK_ENV: task,
+    }
+    for name, value in told.items():
+        if value is not None:
+            os.environ[name] = str(value)  # noqa: TID251 - this process's own, for the code that it imports
 
 
 def prepare(

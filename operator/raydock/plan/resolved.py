@@ -18,6 +18,7 @@ from raydock.facts.meta import meta
 from raydock.plan.defaults import Defaults
 from raydock.plan.meta import JOB_LABEL, Manifest, child, fingerprint, sealed
 from raydock.plan.pods import gpus, logical_cpus, of_replica
+from raydock.plan.server import batch_path, task
 from raydock.plan.usage import NOTHING, USAGE_ANNOTATION, Bank
 from raydock.reasons import Reason
 from raydock.wire import paths
@@ -112,7 +113,7 @@ def job_config(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> JobConfi
         namespace=cr.metadata.namespace,
         name=cr.metadata.name,
         uid=cr.metadata.uid,
-        import_path=resolved.server.import_path,
+        import_path=batch_path(resolved.server),
         tables=_tables(cr.spec.input.tables),
         files=_files(cr.spec.input.files),
         sql=_sql(cr.spec.input.sql),
@@ -138,6 +139,7 @@ def job_config(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> JobConfi
         concurrency=None if cr.spec.workers.concurrency == 1 else cr.spec.workers.concurrency,
         worker_cpus=logical_cpus(each),
         worker_gpus=gpus(each),
+        task=task(resolved.server),
         report_url=defaults.report_url,
     )
 

@@ -14,6 +14,7 @@ from raydock.api.deployment import Autoscaling, Deployment
 from raydock.plan.defaults import Defaults
 from raydock.plan.pods import gpus, logical_cpus, of_replica
 from raydock.plan.scale import Bounds, is_spread, sized
+from raydock.plan.server import app_path, task
 from raydock.wire import host
 from raydock.wire.record import to_json
 
@@ -92,11 +93,12 @@ def host_args(cr: Deployment) -> host.HostArgs:
     return host.HostArgs(
         namespace=cr.metadata.namespace,
         deployment=cr.metadata.name,
-        import_path=cr.spec.server.import_path,
+        import_path=app_path(cr.spec.server),
         model_uri=model.uri if model else None,
         model_sha256=model.sha256 if model else None,
         startup_timeout_s=cr.spec.health.startup_timeout_seconds,
         report_port=host.REPORT_PORT if is_spread(cr.spec) else None,
+        task=task(cr.spec.server),
     )
 
 

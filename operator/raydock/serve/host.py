@@ -25,7 +25,7 @@ from starlette.types import ASGIApp
 
 from raydock.models import console
 from raydock.models.entry import LoadFailed, cut_traceback, load_attribute
-from raydock.models.prepare import prepare
+from raydock.models.prepare import provide
 from raydock.reasons import Reason
 from raydock.serve import graph
 from raydock.serve.asynchronous.service import Asynchronous
@@ -150,6 +150,8 @@ class Host:
         except StartFailed as exc:
             told = cut_traceback(exc.__cause__) if exc.__cause__ else str(exc)
             raise LoadFailed(Reason.MODEL_LOAD_FAILED, f"the app could not start:\n{told}") from exc
+        except LoadFailed:
+            raise
         except Exception as exc:
             said = f"reconfigure(params) raised an error:\n{cut_traceback(exc)}"
             raise LoadFailed(Reason.MODEL_LOAD_FAILED, said) from exc
@@ -182,7 +184,8 @@ class Host:
             await _hand_over(loaded.owner, config.params)
         except Exception as exc:
             log.exception("the new params were refused")
-            self._front.message = f"params were refused ({type(exc).__name__}), the log has the reason"
+            why = exc.message if isinstance(exc, LoadFailed) else f"{type(exc).__name__}, see the log"
+            self._front.message = f"the new params were refused: {why}"
             return replace(config, params=self._config.params, revision=self._config.revision)
         _show_params(loaded.app, config.params)
         self._front.message = ""
@@ -244,9 +247,7 @@ def _imports_ray(import_path: str) -> bool:
 
 
 def _provide_model(args: HostArgs) -> None:
-    path = prepare(args.model_uri, args.model_sha256, timeout_s=args.startup_timeout_s)
-    if path is not None:
-        os.environ[paths.MODEL_PATH_ENV] = str(path)  # noqa: TID251 - this process's own, for the user's code
+    provide(args.model_uri, args.model_sha256, args.task, timeout_s=args.startup_timeout_s)
 
 
 def _show_params(app: ASGIApp, params: Mapping[str, Any]) -> None:

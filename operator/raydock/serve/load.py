@@ -91,6 +91,8 @@ async def _made(make: Callable[[], Any]) -> Any:
     try:
         made = make()
         return await made if inspect.isawaitable(made) else made
+    except LoadFailed:
+        raise  # of a server of raydock's own, which knows the reason
     except (Exception, SystemExit) as exc:
         said = f"the code raised an error at its start:\n{cut_traceback(exc)}"
         raise LoadFailed(Reason.MODEL_LOAD_FAILED, said) from exc

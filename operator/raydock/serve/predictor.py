@@ -5,13 +5,13 @@
 """
 
 import inspect
-import json
 from collections.abc import Callable
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from raydock.serve import posted
 from raydock.serve.answer import Code, Refused
 
 
@@ -22,14 +22,11 @@ def app(predict: Callable[[list[Any]], Any]) -> ASGIApp:
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        rows = _rows(await _body(receive))
+        rows = _rows(await posted.read(receive, "a list of rows"))
         results = listed(await predict(rows) if is_async else await run_in_threadpool(predict, rows))
         if len(results) != len(rows):
             raise ValueError(f"predict gave {len(results)} results for {len(rows)} rows")
-        body = json.dumps(results, default=_plain).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await posted.write(send, results)
 
     return answer
 
@@ -46,27 +43,7 @@ def listed(results: Any) -> list[Any]:
     return list(results)
 
 
-def _plain(value: Any) -> Any:
-    """NumPy scalars and arrays inside a row."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} is not JSON")
-
-
-def _rows(body: bytes) -> list[Any]:
-    try:
-        rows = json.loads(body)
-    except ValueError:
-        raise Refused(Code.BAD_REQUEST, "the body is not JSON: send a list of rows") from None
-    if not isinstance(rows, list):
+def _rows(sent: Any) -> list[Any]:
+    if not isinstance(sent, list):
         raise Refused(Code.BAD_REQUEST, "send a JSON list of rows")
-    return rows
-
-
-async def _body(receive: Receive) -> bytes:
-    parts = bytearray()
-    while True:
-        message = await receive()
-        parts += message.get("body", b"")
-        if not message.get("more_body", False):
-            return bytes(parts)
+    return sent

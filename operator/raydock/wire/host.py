@@ -31,6 +31,8 @@ class HostArgs:
     """Where the access file lies; None: wire.paths.ACCESS_FILE."""
     report_port: int | None = None
     """Where it answers READY_PATH beside Serve's own port; None: nowhere."""
+    task: str | None = None
+    """What a Hugging Face model does; None: it is none."""
 
 
 @dataclass(frozen=True)

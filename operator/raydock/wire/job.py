@@ -112,6 +112,8 @@ class JobConfig:
     """The input itself, in place of `tables`."""
     columns: Mapping[str, ColumnHandling] = field(default_factory=dict)
     """Columns that name files; a name may differ in case."""
+    task: str | None = None
+    """What a Hugging Face model does; None: it is none."""
     report_url: str | None = None
     """Base URL of the operator's HTTP service (its headless Service); None: nobody to report to."""
 

@@ -17,6 +17,8 @@ CLAIMS_DIR: Final = "/mnt/raydock"
 """PersistentVolumeClaims by name below it."""
 MODEL_PATH_ENV: Final = "RAYDOCK_MODEL_PATH"
 """Environment variable with the local path of spec.model, set before user code is imported."""
+TASK_ENV: Final = "RAYDOCK_TASK"
+"""Environment variable with the task of a Hugging Face model, set as MODEL_PATH_ENV is."""
 
 
 def claim_of(uri: str) -> str | None:

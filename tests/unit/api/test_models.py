@@ -115,7 +115,11 @@ def test_a_whole_number_is_a_quantity() -> None:
     ("spec", "complaint"),
     [
         pytest.param({"replica": 2}, "Extra inputs are not permitted", id="unknown field"),
-        pytest.param({"server": {}}, "Field required", id="server without importPath"),
+        pytest.param({"server": {"huggingface": {}}}, "Field required", id="Hugging Face without a task"),
+        pytest.param(
+            {"server": {"huggingface": {"task": "object-detection"}}}, "write a task over texts", id="task"
+        ),
+        pytest.param({"server": {"mlflow": {"x": 1}}}, "Extra inputs are not permitted", id="field of none"),
         pytest.param({"server": {"importPath": "iris"}}, "write MODULE:ATTRIBUTE", id="import path"),
         pytest.param({"model": {"uri": "s3://b/k"}}, "write pvc://CLAIM/PATH", id="scheme"),
         pytest.param({"model": {"uri": "https://me:pw@h/k"}}, "without user and password", id="password"),

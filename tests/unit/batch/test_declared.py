@@ -59,6 +59,25 @@ def test_missing_columns_are_known_without_a_row() -> None:
         taking(("id", pa.int64()), ("y", pa.int64()), ("z", pa.int64())).refuse_missing(("id",))
 
 
+def test_a_column_that_may_be_absent() -> None:
+    model = SimpleNamespace(
+        inputs=pa.schema([("id", pa.int64()), ("y", pa.int64()), ("x", pa.string())]),
+        optional_inputs={"y", "x"},
+    )
+    said = declared(model)
+    said.refuse_missing(("id",))
+    assert said.given(BATCH).to_pydict() == {"id": [1, 2], "x": ["1", "two"]}
+    with pytest.raises(Terminal, match="inputs name 'id'"):
+        said.refuse_missing(("x", "y"))
+    assert declared(SimpleNamespace(inputs=model.inputs, optional_inputs="y")).optional == frozenset()
+
+
+def test_a_column_of_any_type_comes_as_it_is() -> None:
+    got = taking(pa.field("tags", pa.null()), ("id", pa.float32())).given(BATCH)
+    assert got.schema == pa.schema([("tags", pa.list_(pa.string())), ("id", pa.float32())])
+    assert got.column("tags").null_count == 1
+
+
 @pytest.mark.parametrize(
     "field", [pa.field("x", pa.int64()), pa.field("tags", pa.list_(pa.string()), nullable=False)], ids=str
 )
