@@ -19,8 +19,8 @@ test: unit integration e2e ## every test (ARGS: more for pytest)
 unit: venv helm ## tests without a cluster (ARGS: more for pytest)
 	@$(PYTEST) -n auto --maxprocesses 4 tests/unit tests/golden tests/house $(ARGS)
 
-integration: venv ## tests against a real API server and etcd, on loopback
-	@$(PYTEST) -n auto --maxprocesses 4 tests/integration $(ARGS)
+integration: venv ## tests against a real API server and etcd, on loopback; they wait more than they work
+	@$(PYTEST) -n 4 tests/integration $(ARGS)
 
 e2e: venv ## tests on the embedded node, which they bring up
 	@$(PYTEST) tests/e2e $(ARGS)

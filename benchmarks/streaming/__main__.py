@@ -1,7 +1,7 @@
 """On the embedded node: the first part of a stream, by raydock and by FastAPI alone behind the same gateway.
 
-By an app that begins at once, where each hop shows, and by apps that need some milliseconds for their first part;
-no language model needs less than ten.
+By an app that begins at once, where each hop shows, and by apps that need some milliseconds for their first
+part; no language model needs less than ten.
 
 `python -m benchmarks.streaming --image IMAGE` with what `make env` and `make images` print; raydock is
 installed.
