@@ -228,7 +228,9 @@ def test_a_store_that_cannot_be_used_is_told_in_its_words(
         storage.create("x", b"")
 
 
-def in_this_process(setting: Setting, shards: Sequence[Shard]) -> Iterator[CommitRecord | None]:
+def in_this_process(
+    setting: Setting, shards: Sequence[Shard], _standby: object
+) -> Iterator[CommitRecord | None]:
     """What engine.run does, without Ray: a worker gets the pickled setting, and one shard after the other."""
     worker = Worker(pickle.loads(pickle.dumps(setting)))
     for shard in (LOAD, *shards):

@@ -1,6 +1,7 @@
 """Ray clusters that are kept for the next job: lent, taken back and ended. plan.warm decides."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -68,11 +69,14 @@ async def hand_over(cr: BatchJob, seen: plan.Seen, job: RayJob, do: Deps) -> Non
 
 
 async def take_back(obj: Object, do: Deps) -> None:
-    """The cluster of this RayJob is nobody's, for its job succeeded. The RayJob last: then it may be lent."""
+    """The cluster of this RayJob is nobody's, for its job succeeded. The RayJob last: then it may be lent.
+
+    The store learns of it by the watch: only what a watch reports has the RayJob looked at by itself.
+    """
     job = ray_job(obj)
     await _label(job, None, do)
-    patch = warm.release(obj, do.clock())
-    do.store.put("RayJob", await do.kube.patch("RayJob", job.meta.namespace, job.meta.name, patch))
+    with suppress(Conflict, NotFound):  # changed since it was read: that is reported, and looked at again
+        await do.kube.patch("RayJob", job.meta.namespace, job.meta.name, warm.release(obj, do.clock()))
 
 
 async def _label(job: RayJob, cr: BatchJob | None, do: Deps) -> None:

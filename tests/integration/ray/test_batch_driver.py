@@ -255,6 +255,7 @@ def small(claims: Path, rows: int = 10_000) -> None:
     pq.write_table(pa.table({"id": ids, "x": ids / 7}), table / "0.parquet")
 
 
+@pytest.mark.slow  # five minutes, while the other tests with a Ray wait for theirs
 @pytest.mark.timeout(1000)  # some 18 workers die, and others start: up to 20 s each where cores are busy
 def test_rows_that_raise_kill_and_hang_are_singled_out(
     job: JobConfig, claims: Path, cluster: str, side: Path
