@@ -1,12 +1,15 @@
-"""How often a call to a capacity agent is tried, and for how long (contracts/actions.md 8)."""
+"""How often a call to an outside service is tried, and for how long (contracts/actions.md 8, 11)."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from raydock.remote.errors import (
     ClientConnectionError,
     ClientError,
+    ClientResponseIncompleteError,
     ClientTimeoutError,
     GpuUnavailableError,
     ServerError,
@@ -24,28 +27,82 @@ PASSING: Final = frozenset({502, 503, 504})
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Clock:
+    """Whose seconds count, and who lets them pass."""
+
+    now: Callable[[], float] = time.monotonic
+    wait: Callable[[float], None] = time.sleep
+
+
+CLOCK = Clock()
+
+
+class Tries:
+    """Which try comes when. Times are seconds of the caller's clock.
+
+    `repeatable`: the call may have its effect twice, so it is made again also after a lost answer.
+    """
+
+    def __init__(self, begun: float, deadline_s: float, *, repeatable: bool = False) -> None:
+        self._end = begun + deadline_s
+        self._waits = iter(WAITS_S)
+        self._repeatable = repeatable
+
+    def left_s(self, now: float) -> float:
+        """Seconds for the try that begins now."""
+        return self._end - now
+
+    def pause_s(self, error: ClientError, now: float) -> float | None:
+        """Seconds until the next try after `error`; None: it is the last word."""
+        wait_s = next(self._waits, None)
+        pause_s = None if wait_s is None else _pause_s(error, wait_s, repeatable=self._repeatable)
+        return None if pause_s is None or now + pause_s >= self._end else pause_s
+
+
 async def persist(attempt: Callable[[float], Awaitable[T]], deadline_s: float = DEADLINE_S) -> T:
     """The first success of `attempt`, which is given the seconds left for it. Raises its last ClientError.
 
     Only what cannot have had an effect is tried again: no connection, or an answer that the service is away.
     """
     loop = asyncio.get_running_loop()
-    end = loop.time() + deadline_s
-    for wait_s in WAITS_S:
+    tries = Tries(loop.time(), deadline_s)
+    while True:
         try:
-            return await attempt(end - loop.time())
+            return await attempt(tries.left_s(loop.time()))
         except ClientError as error:
-            pause_s = _pause_s(error, wait_s)
-            if pause_s is None or loop.time() + pause_s >= end:
+            pause_s = tries.pause_s(error, loop.time())
+            if pause_s is None:
                 raise
         await asyncio.sleep(pause_s)  # noqa: TID251 - the contract's wait before a retry
-    return await attempt(end - loop.time())
 
 
-def _pause_s(error: ClientError, wait_s: float) -> float | None:
+def persist_blocking(
+    attempt: Callable[[float], T],
+    *,
+    repeatable: bool,
+    deadline_s: float = DEADLINE_S,
+    clock: Clock | None = None,
+) -> T:
+    """As `persist`, for a caller without a loop. `repeatable`: see Tries. `clock`: CLOCK when None."""
+    clock = clock or CLOCK
+    tries = Tries(clock.now(), deadline_s, repeatable=repeatable)
+    while True:
+        try:
+            return attempt(tries.left_s(clock.now()))
+        except ClientError as error:
+            pause_s = tries.pause_s(error, clock.now())
+            if pause_s is None:
+                raise
+        clock.wait(pause_s)
+
+
+def _pause_s(error: ClientError, wait_s: float, *, repeatable: bool) -> float | None:
     """Seconds until the next try; None when there is none."""
     if isinstance(error, ClientConnectionError | ClientTimeoutError):
         return wait_s
+    if isinstance(error, ClientResponseIncompleteError):
+        return wait_s if repeatable else None
     passing = isinstance(error, ServerError) and error.status_code in PASSING
     if not passing or isinstance(error, GpuUnavailableError):
         return None
