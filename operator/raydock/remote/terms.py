@@ -84,7 +84,7 @@ def secrets_of(values: Collection[str]) -> Iterator[str]:
 
 
 def base_url(text: str, whose: str) -> str:
-    """`text` with one slash at its end. Raises NotConfigured, which begins with `whose`, when it is no URL."""
+    """`text` with one slash at its end. Raises NotConfigured, which begins with `whose`, if it is no URL."""
     try:
         url = urlsplit(text.strip())
         host = url.hostname if url.scheme in ("http", "https") and url.port != 0 else None
