@@ -75,7 +75,7 @@ class BackendClient:
         )
 
     def create_serve_application(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Register a Serve application: `job` (id of the job that made it), `status`, `data`. Returns its `id`.
+        """Register a Serve application: `job` (id of the job that made it), `status`, `data`; has an `id`.
 
         Raises ValueError when `job` is missing, and for another key.
         """
@@ -83,7 +83,7 @@ class BackendClient:
         job = body.get("job")
         if isinstance(job, bool) or not isinstance(job, int | str) or job == "":
             message = "a serve application's job: want a job's id, a number or text"
-            raise ValueError(message)  # noqa: TRY004 - mostly it is missing
+            raise ValueError(message)
         return an_object(self._caller.json(Request("POST", "serve_applications/", body)))
 
     def list_serve_applications(self, params: Mapping[str, Any] | None = None) -> dict[str, Any]:

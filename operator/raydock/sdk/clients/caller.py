@@ -40,7 +40,7 @@ class Caller:
     def __init__(
         self, url: str, headers: Mapping[str, str], secrets: Collection[str], whose: str, times: Times
     ) -> None:
-        """`secrets`: told to nobody; `whose`: begins messages. Raises NotConfigured for what can't be sent."""
+        """`secrets`: told nobody; `whose` begins messages. Raises NotConfigured for what no header holds."""
         if not all(is_header_value(value) for value in headers.values()):
             raise NotConfigured(f"{whose} credentials want one line of ASCII each")
         self.base = base_url(url, whose)

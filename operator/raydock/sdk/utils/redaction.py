@@ -18,8 +18,8 @@ _VALUE: Final = (
         word=r"""[^\s"',;}\])\\]+"""
     )
 )
-"""What follows a header's name in a message, a dict, a list of pairs or JSON inside of JSON: SCHEME VALUE, or a
-bare token, which may take the word after it along."""
+"""What follows a header's name in a message, a dict, a list of pairs or JSON inside of JSON: SCHEME VALUE, or
+a bare token, which may take the word after it along."""
 _AUTHORIZATION: Final = re.compile(rf"\bAuthorization{_VALUE}", re.IGNORECASE)
 _OWN_HEADERS: Final = re.compile(
     rf"\b(SYNAPSE-User|SYNAPSE-Tenant|SYNAPSE-Agent|Synapse-Access-Token|api-key|serve_multiplexed_model_id){_VALUE}",
@@ -122,7 +122,7 @@ def _is_clean(exc: BaseException, secrets: Collection[str]) -> bool:
 
 
 def _cleaned(name: str, value: Any, secrets: Collection[str], depth: int = _DEPTH) -> Any:
-    """`value` of the attribute or key `name` (empty: none), redacted; what can't be looked into is left out."""
+    """`value` of the attribute or key `name` (empty: none), redacted; else its type's name."""
     if value is None or isinstance(value, bool | BaseException):
         return value
     plain_name = name.strip("_").lower()
