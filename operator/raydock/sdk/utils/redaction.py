@@ -25,7 +25,7 @@ _OWN_HEADERS: Final = re.compile(
     rf"\b(SYNAPSE-User|SYNAPSE-Tenant|SYNAPSE-Agent|Synapse-Access-Token|api-key|serve_multiplexed_model_id){_VALUE}",
     re.IGNORECASE,
 )
-_URLS: Final = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.IGNORECASE)
+_URLS: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s\"'<>]+", re.IGNORECASE)
 _TARGETS: Final = re.compile(r"\burl:\s*\S+", re.IGNORECASE)
 """The path that urllib3 and requests quote: a query may hold a signature."""
 _ADDRESSES: Final = re.compile(
@@ -57,7 +57,9 @@ def redact_text(text: str, secrets: Collection[str] = ()) -> str:
 
     `secrets`: texts known to be one, in any case.
     """
-    text = _OWN_HEADERS.sub(rf"\1: {AUTH}", redact_auth_header(_TARGETS.sub(URL, _known(text, secrets))))
+    text = _OWN_HEADERS.sub(
+        rf"\1: {AUTH}", redact_auth_header(_TARGETS.sub(URL, redact_url(_known(text, secrets))))
+    )
     text = redaction.redact_text(text)
     return _OPAQUE.sub(AUTH, _ADDRESSES.sub(URL, text))
 
