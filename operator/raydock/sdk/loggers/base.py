@@ -32,7 +32,7 @@ class BaseLogger(ABC):
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        """`step_proportions`: a plan, see set_step_proportions. `progress_sink` is told each new progress too.
+        """`step_proportions`: a plan, see set_step_proportions. `progress_sink` is told progress too.
 
         `clock`: seconds that never go back; `now`: the time of log entries, in UTC.
         """
@@ -166,8 +166,8 @@ class BaseLogger(ABC):
     def finish(self, *, success: bool = False, also: Mapping[str, Any] | None = None) -> None:
         """Pass on what is left; no call is taken after. Only the first call counts.
 
-        `success` completes the progress. `also`: fields of the job that travel with its last record, where the
-        logger writes to a backend.
+        `success` completes the progress. `also`: fields of the job that travel with its last record, where
+        the logger writes to a backend.
         """
         with self._mutex:
             if self._finished:

@@ -31,8 +31,8 @@ class JobClient(Protocol):
 class JobLogger(BaseLogger):
     """Sends what belongs to one job to the backend. No failed send fails the action.
 
-    Progress and metrics are snapshots: the newest wins, both travel in one PATCH. Entries of the log wait in a
-    queue; a POST that may have arrived is not repeated.
+    Progress and metrics are snapshots: the newest wins, both travel in one PATCH. Entries of the log wait in
+    a queue; a POST that may have arrived is not repeated.
     """
 
     def __init__(
@@ -49,8 +49,9 @@ class JobLogger(BaseLogger):
     ) -> None:
         """A POST is made of `log_batch_size` entries, or of what waits for `log_flush_interval` seconds.
 
-        There is at most one PATCH in `progress_flush_interval` seconds. Without `background_flush` they are sent by the calls that find them due. `queue_wait_timeout`: seconds
-        that a call waits for room in a full queue. Further arguments: see BaseLogger.
+        There is at most one PATCH in `progress_flush_interval` seconds. Without `background_flush`, calls that
+        find something due send it. `queue_wait_timeout`: seconds that a call waits for room in a full
+        queue. Further arguments: see BaseLogger.
         """
         super().__init__(step_proportions, **kwargs)
         self._client, self._job_id = client, job_id

@@ -7,8 +7,10 @@ from typing import Any
 
 def plain_json(value: Any) -> Any:
     """`value` as JSON: scalars of array libraries as numbers, NaN and infinities as null, others as text."""
-    if value is None or isinstance(value, bool | int | str):
-        return value if type(value) in (type(None), bool, int, str) else _bare(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | str):  # an enum's member is told as its value
+        return int(value) if isinstance(value, int) else str.__str__(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -24,8 +26,3 @@ def plain_number(weight: float) -> float:
     """`weight` to two decimals, whole numbers without any: 30 stays 30 in JSON."""
     rounded = round(weight, 2)
     return int(rounded) if rounded == int(rounded) else rounded
-
-
-def _bare(value: int | str) -> int | str:
-    """The number or text of an enum's member, or of another subclass."""
-    return int(value) if isinstance(value, int) else str.__str__(value)

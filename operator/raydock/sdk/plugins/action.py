@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Generic, cast, get_args, get_origin
+from typing import Any, ClassVar, Final, Generic, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar, override
 
 from raydock.sdk.loggers.base import BaseLogger
 from raydock.sdk.loggers.entry import LogLevel
@@ -51,6 +51,7 @@ class BaseAction(Generic[P]):
     params: P
     ctx: RuntimeContext
 
+    @override
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "params_model" not in cls.__dict__ and (model := _generic_model(cls)) is not None:
@@ -174,5 +175,5 @@ def _generic_model(cls: type) -> type[BaseModel] | None:
         if isinstance(origin, type) and issubclass(origin, BaseAction):
             for argument in get_args(base):
                 if isinstance(argument, type) and issubclass(argument, BaseModel):
-                    return cast("type[BaseModel]", argument)
+                    return argument
     return None

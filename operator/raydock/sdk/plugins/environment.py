@@ -4,10 +4,11 @@ import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
+
+from typing_extensions import override
 
 _TRUE: Final = frozenset({"true", "1", "yes"})
-T = TypeVar("T")
 
 
 class PluginEnvironment:
@@ -90,6 +91,7 @@ class PluginEnvironment:
     def __len__(self) -> int:
         return len(self._data)
 
+    @override
     def __repr__(self) -> str:
         """The names only: values may be credentials."""
         return f"PluginEnvironment({', '.join(sorted(self._data))})"

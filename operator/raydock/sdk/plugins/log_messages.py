@@ -16,7 +16,7 @@ _TEMPLATES: dict[str, Templates] = {}
 
 
 class LogMessageCode(StrEnum):
-    """Base of a plugin's message codes: `CODE = "CODE"`, or with a level `CODE = "CODE", LogLevel.WARNING`."""
+    """Base of a plugin's codes: `CODE = "CODE"`, or with a level `CODE = "CODE", LogLevel.WARNING`."""
 
     level: LogLevel
 

@@ -22,7 +22,7 @@ def out_of_scope(name: str) -> ImportError:
     """What the import of `name` is answered with."""
     kind = name.rpartition(".")[2]
     return ImportError(
-        f"raydock.sdk has no {kind}: it runs inference and deployment actions only, not train, export, upload, "
-        "dataset, auto-label or to-task ones",
+        f"raydock.sdk has no {kind}: it runs inference and deployment actions only, not train, export, "
+        "upload, dataset, auto-label or to-task ones",
         name=name,
     )

@@ -21,7 +21,7 @@ class Orchestrator(Generic[C]):
         progress_callback: Callable[[int, int], None] | None = None,
         before_step: Callable[[str, C], None] | None = None,
     ) -> None:
-        """`progress_callback` gets (100, 100) as a step succeeds or is skipped; `before_step` precedes each."""
+        """`progress_callback` gets (100, 100) as a step succeeds or is skipped; `before_step` precedes it."""
         self._registry, self._context = registry, context
         self._progress_callback, self._before_step = progress_callback, before_step
         self._executed: list[tuple[BaseStep[C], StepResult]] = []
