@@ -4,7 +4,10 @@ from typing import Any
 
 from raydock.sdk.plugins.action import BaseAction, NoResult, validate_result
 from raydock.sdk.plugins.actions.inference import (
+    BaseDeploymentAction,
     BaseInferenceAction,
+    DeploymentContext,
+    DeploymentProgressCategories,
     InferenceContext,
     InferenceProgressCategories,
 )
@@ -31,9 +34,12 @@ __all__ = [
     "ActionConfig",
     "ActionNotFoundError",
     "BaseAction",
+    "BaseDeploymentAction",
     "BaseInferenceAction",
     "BaseStep",
     "BaseStepContext",
+    "DeploymentContext",
+    "DeploymentProgressCategories",
     "ExecutionError",
     "InferenceContext",
     "InferenceProgressCategories",

@@ -9,3 +9,11 @@ class InferenceProgressCategories:
     MODEL_LOAD: Final = "model_load"
     INFERENCE: Final = "inference"
     POSTPROCESS: Final = "postprocess"
+
+
+class DeploymentProgressCategories:
+    """The parts of a deployment."""
+
+    INITIALIZE: Final = "initialize"
+    DEPLOY: Final = "deploy"
+    REGISTER: Final = "register"
