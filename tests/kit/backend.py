@@ -1,4 +1,4 @@
-"""A backend on loopback: a real HTTP server that keeps the jobs it was told of and the entries of their logs."""
+"""A backend on loopback: a real HTTP server that keeps the jobs and the entries of logs it was told of."""
 
 import http.client
 import http.server

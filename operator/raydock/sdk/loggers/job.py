@@ -49,8 +49,8 @@ class JobLogger(BaseLogger):
     ) -> None:
         """A POST is made of `log_batch_size` entries, or of what waits for `log_flush_interval` seconds.
 
-        There is at most one PATCH in `progress_flush_interval` seconds. Without `background_flush`, calls that
-        find something due send it. `queue_wait_timeout`: seconds that a call waits for room in a full
+        There is at most one PATCH in `progress_flush_interval` seconds. Without `background_flush`, calls
+        that find something due send it. `queue_wait_timeout`: seconds that a call waits for room in a full
         queue. Further arguments: see BaseLogger.
         """
         super().__init__(step_proportions, **kwargs)
@@ -172,6 +172,7 @@ class JobLogger(BaseLogger):
             _LOG.warning("%d entries of the job's log may be lost (%s)", len(batch), type(error).__name__)
             with self._changed:
                 self._outbox.dropped += len(batch)
+                self._changed.notify_all()
             return not self._ending  # the end is not held up by what fails
         with self._changed:
             self._waiting_helps = True
