@@ -6,26 +6,21 @@ means to start over.
 """
 
 import http.client
-import ipaddress
 import math
-import ssl
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
+from typing import Final, TypeVar
 
-from typing_extensions import override
-
+from raydock.models import opening
 from raydock.models.entry import LoadFailed
 from raydock.models.uri import told
 from raydock.reasons import Reason
 
 T = TypeVar("T")
-Answer = http.client.HTTPResponse
+Answer = opening.Answer
 
 CHUNK: Final = 1 << 20
 SILENCE_S: Final = 30
@@ -293,92 +288,4 @@ def _starts_at(headers: http.client.HTTPMessage) -> int:
 
 
 def _open(url: str, method: str, headers: Mapping[str, str], bounds: Bounds) -> Answer:
-    own = {"Accept-Encoding": "identity", "User-Agent": "raydock", **headers}
-    request = _Request(url, own, bounds.headers, method)
-    answer: Answer = _OPENER.open(request, timeout=SILENCE_S)
-    return answer
-
-
-class _Request(urllib.request.Request):
-    """`private`: headers for the origin of `url` alone."""
-
-    def __init__(self, url: str, headers: Mapping[str, str], private: Mapping[str, str], method: str) -> None:
-        super().__init__(url, method=method, headers=dict(headers))
-        self.private = private
-        for name, value in private.items():
-            self.add_unredirected_header(name, value)
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    @override
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: Any,
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        there = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if there is None or not isinstance(req, _Request):
-            return there
-        same = urlsplit(there.full_url)[:2] == urlsplit(req.full_url)[:2]
-        return _Request(there.full_url, there.headers, req.private if same else {}, there.get_method())
-
-
-METADATA: Final = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "168.63.129.16", "100.100.100.200")))
-"""Addresses beside link-local ones at which clouds tell a machine its secrets (AWS, Azure, Alibaba)."""
-
-
-def _refuse_metadata(connection: http.client.HTTPConnection) -> None:
-    """What is fetched may be named by data: it must not be the machine's own credentials."""
-    address = ipaddress.ip_address(connection.sock.getpeername()[0])
-    if address.is_link_local or address in METADATA:
-        connection.close()
-        raise LoadFailed(Reason.MODEL_LOAD_FAILED, "link-local and metadata addresses are not read")
-
-
-class _Connection(http.client.HTTPConnection):
-    @override
-    def connect(self) -> None:
-        super().connect()
-        _refuse_metadata(self)
-
-
-class _TlsConnection(http.client.HTTPSConnection):
-    @override
-    def connect(self) -> None:
-        super().connect()
-        _refuse_metadata(self)
-
-
-class _Http(urllib.request.HTTPHandler):
-    @override
-    def http_open(self, req: urllib.request.Request) -> Any:
-        return self.do_open(_Connection, req)
-
-
-class _Https(urllib.request.HTTPSHandler):
-    @override
-    def https_open(self, req: urllib.request.Request) -> Any:
-        return self.do_open(_TlsConnection, req, context=ssl.create_default_context())
-
-
-def _only_http() -> urllib.request.OpenerDirector:
-    """Without file:, ftp: and data:, which urllib's default opener reads and a redirect could name."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        _Http(),
-        _Https(),
-        _Redirects(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
-_OPENER: Final = _only_http()
+    return opening.open_url(url, method, headers, private=bounds.headers, timeout_s=SILENCE_S)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from raydock.remote.errors import (
     ClientConnectionError,
@@ -23,6 +23,13 @@ RETRY_AFTER_MAX_S: Final = 60.0
 """The longest Retry-After that is believed."""
 PASSING: Final = frozenset({502, 503, 504})
 """Answers of a proxy whose service is away, or of a service that starts."""
+UNHEARD: Final = 503
+"""The one of them that says that nobody took the request; behind the others somebody may have."""
+
+Twice = Literal["same", "harmless", "more"]
+"""What a call does when it is made twice: the `same` as once, so that it is made again also after a lost
+answer; `harmless`, so that it is made again after an answer that the service is away; or `more`, so that it
+is made again only where nobody took it."""
 
 T = TypeVar("T")
 
@@ -39,15 +46,12 @@ CLOCK = Clock()
 
 
 class Tries:
-    """Which try comes when. Times are seconds of the caller's clock.
+    """Which try comes when. Times are seconds of the caller's clock."""
 
-    `repeatable`: the call may have its effect twice, so it is made again also after a lost answer.
-    """
-
-    def __init__(self, begun: float, deadline_s: float, *, repeatable: bool = False) -> None:
+    def __init__(self, begun: float, deadline_s: float, twice: Twice) -> None:
         self._end = begun + deadline_s
         self._waits = iter(WAITS_S)
-        self._repeatable = repeatable
+        self._twice = twice
 
     def left_s(self, now: float) -> float:
         """Seconds for the try that begins now."""
@@ -56,7 +60,7 @@ class Tries:
     def pause_s(self, error: ClientError, now: float) -> float | None:
         """Seconds until the next try after `error`; None: it is the last word."""
         wait_s = next(self._waits, None)
-        pause_s = None if wait_s is None else _pause_s(error, wait_s, repeatable=self._repeatable)
+        pause_s = None if wait_s is None else _pause_s(error, wait_s, self._twice)
         return None if pause_s is None or now + pause_s >= self._end else pause_s
 
 
@@ -66,7 +70,7 @@ async def persist(attempt: Callable[[float], Awaitable[T]], deadline_s: float = 
     Only what cannot have had an effect is tried again: no connection, or an answer that the service is away.
     """
     loop = asyncio.get_running_loop()
-    tries = Tries(loop.time(), deadline_s)
+    tries = Tries(loop.time(), deadline_s, "harmless")
     while True:
         try:
             return await attempt(tries.left_s(loop.time()))
@@ -78,15 +82,11 @@ async def persist(attempt: Callable[[float], Awaitable[T]], deadline_s: float = 
 
 
 def persist_blocking(
-    attempt: Callable[[float], T],
-    *,
-    repeatable: bool,
-    deadline_s: float = DEADLINE_S,
-    clock: Clock | None = None,
+    attempt: Callable[[float], T], twice: Twice, *, deadline_s: float = DEADLINE_S, clock: Clock | None = None
 ) -> T:
-    """As `persist`, for a caller without a loop. `repeatable`: see Tries. `clock`: CLOCK when None."""
+    """As `persist`, for a caller without a loop. `clock`: CLOCK when None."""
     clock = clock or CLOCK
-    tries = Tries(clock.now(), deadline_s, repeatable=repeatable)
+    tries = Tries(clock.now(), deadline_s, twice)
     while True:
         try:
             return attempt(tries.left_s(clock.now()))
@@ -97,13 +97,15 @@ def persist_blocking(
         clock.wait(pause_s)
 
 
-def _pause_s(error: ClientError, wait_s: float, *, repeatable: bool) -> float | None:
+def _pause_s(error: ClientError, wait_s: float, twice: Twice) -> float | None:
     """Seconds until the next try; None when there is none."""
     if isinstance(error, ClientConnectionError | ClientTimeoutError):
         return wait_s
     if isinstance(error, ClientResponseIncompleteError):
-        return wait_s if repeatable else None
+        return wait_s if twice == "same" else None
     passing = isinstance(error, ServerError) and error.status_code in PASSING
     if not passing or isinstance(error, GpuUnavailableError):
+        return None
+    if twice == "more" and error.status_code != UNHEARD:
         return None
     return wait_s if error.retry_after_s is None else min(error.retry_after_s, RETRY_AFTER_MAX_S)

@@ -17,7 +17,7 @@ from raydock.remote.errors import (
     ServerError,
     of_status,
 )
-from raydock.remote.persistence import Clock, persist, persist_blocking
+from raydock.remote.persistence import Clock, Twice, persist, persist_blocking
 from tests.kit.virtual_time import now, pass_time, run
 
 
@@ -68,7 +68,7 @@ def test_tries_and_time(make: Callable[[], ClientError], each_s: float, tries: i
 
 
 def told_blocking(
-    make: Callable[[], ClientError], each_s: float = 0.0, *, repeatable: bool = False
+    make: Callable[[], ClientError], each_s: float = 0.0, twice: Twice = "harmless"
 ) -> tuple[int, float]:
     """The number of tries, and the seconds they took, of a caller without a loop."""
     lefts: list[float] = []
@@ -83,7 +83,7 @@ def told_blocking(
         raise make()
 
     with pytest.raises(ClientError):
-        persist_blocking(attempt, repeatable=repeatable, clock=Clock(lambda: passed[0], wait))
+        persist_blocking(attempt, twice, clock=Clock(lambda: passed[0], wait))
     return len(lefts), round(passed[0], 3)
 
 
@@ -107,7 +107,24 @@ def test_tries_and_time_without_a_loop(
 def test_what_has_its_effect_once_is_asked_again_after_a_lost_answer(
     make: Callable[[], ClientError], each_s: float, tries: int, seconds: float
 ) -> None:
-    assert told_blocking(make, each_s, repeatable=True) == (tries, seconds)
+    assert told_blocking(make, each_s, "same") == (tries, seconds)
+
+
+@pytest.mark.parametrize(
+    ("make", "tries"),
+    [
+        pytest.param(lambda: ClientConnectionError(0), 4, id="refused"),
+        pytest.param(lambda: ClientTimeoutError(0), 4, id="no connection"),
+        pytest.param(lambda: ServerError(503), 4, id="nobody took it"),
+        pytest.param(lambda: ServerError(502), 1, id="somebody may have, 502"),
+        pytest.param(lambda: ServerError(504), 1, id="somebody may have, 504"),
+        pytest.param(lambda: ClientResponseIncompleteError(0), 1, id="a lost answer"),
+    ],
+)
+def test_what_would_be_made_twice_is_asked_again_only_where_nobody_took_it(
+    make: Callable[[], ClientError], tries: int
+) -> None:
+    assert told_blocking(make, twice="more")[0] == tries
 
 
 def test_the_first_answer_counts() -> None:

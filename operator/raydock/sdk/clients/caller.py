@@ -8,11 +8,11 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from raydock.remote.blocking import Call, Reply, Times, exchange
 from raydock.remote.errors import ClientResponseIncompleteError, MalformedResponse
-from raydock.remote.persistence import persist_blocking
+from raydock.remote.persistence import Twice, persist_blocking
 from raydock.remote.terms import NotConfigured, base_url, is_header_value, raise_unless_ok
 
-REPEATABLE: Final = frozenset({"GET", "PUT", "DELETE"})
-"""Methods whose effect is the same twice: made again also after a lost answer."""
+TWICE: Final[Mapping[str, Twice]] = {"GET": "same", "PUT": "same", "DELETE": "same", "PATCH": "harmless"}
+"""What methods do when they are called twice; others do more: there would be two of what they make."""
 
 Timeout = float | Mapping[str, float] | None
 """Seconds for a connection and for an answer, or `{"connect": …, "read": …}`; None: the service's own."""
@@ -27,6 +27,12 @@ class Request:
     """Below the base URL, without a slash at its beginning; its parts are made by `segment`."""
     body: Any = None
     query: Mapping[str, Any] | None = None
+    harmless: bool = False
+    """A POST that only asks."""
+
+    def twice(self) -> Twice:
+        """What it does when it is made twice."""
+        return "harmless" if self.harmless else TWICE.get(self.method, "more")
 
     def target(self) -> str:
         """Path and query; entries that are None are left out."""
@@ -57,11 +63,11 @@ class Caller:
         def attempt(left_s: float) -> Reply:
             reply = exchange(call, self._times, left_s)
             raise_unless_ok(reply.status, reply.body, reply.retry_after, self.hidden)
-            if reply.cut_off and request.method in REPEATABLE:
+            if reply.cut_off and request.twice() == "same":
                 raise ClientResponseIncompleteError(reply.status)
             return reply
 
-        return persist_blocking(attempt, repeatable=request.method in REPEATABLE)
+        return persist_blocking(attempt, request.twice())
 
     def json(self, request: Request) -> Any:
         """What `request` is answered; None for an empty answer. Raises a ClientError."""
