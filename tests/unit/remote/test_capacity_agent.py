@@ -12,7 +12,8 @@ from raydock.remote import capacity_agent
 from raydock.remote.capacity_agent import AgentNotConfigured, CapacityAgent, Credentials, agent_session
 from raydock.remote.errors import ClientError
 from raydock.wire.capacity import Answer, Question
-from tests.kit.agent import AWAY, NO, UNCLEAR, YES, Behaviour, agent, answers, cut_off, dies, hangs, in_turn
+from tests.kit.agent import NO, YES, Behaviour, agent, answers, cut_off, dies, hangs, in_turn
+from tests.kit.unclear_agent import AWAY, UNCLEAR
 
 TOKEN, USER, TENANT = "tok-planted-0001", "usr-planted-0002", "ten-planted-0003"
 PLANTED = (TOKEN, USER, TENANT, "127.0.0.1", "agent.planted.example")

@@ -11,21 +11,9 @@ from raydock.remote.blocking import Times
 from raydock.sdk.clients.agent import AgentClient, AsyncAgentClient
 from raydock.sdk.clients.backend import BackendClient, JobStatus
 from raydock.sdk.exceptions import ClientError, MalformedResponse, raise_for_status
-from tests.kit.agent import (
-    AWAY,
-    NO,
-    YES,
-    Agent,
-    Behaviour,
-    agent,
-    answers,
-    cut_off,
-    dies,
-    drips,
-    hangs,
-    in_turn,
-)
+from tests.kit.agent import NO, YES, Agent, Behaviour, agent, answers, cut_off, dies, drips, hangs, in_turn
 from tests.kit.planted import TENANT, TOKEN, USER, assert_clean
+from tests.kit.unclear_agent import AWAY
 
 SHORT = {"connect": 0.3, "read": 0.2}
 OK: Mapping[str, Any] = {"id": 7, "name": "m", "file": "https://store.example/m.zip?sig=1", "results": []}
@@ -259,7 +247,8 @@ async def test_nobody_listens() -> None:
 
 
 async def test_the_detail_of_an_error_is_kept_without_its_secrets() -> None:
-    said = {"job": ["unknown job"], "seen": {"Authorization": f"Token {TOKEN}", "at": "http://127.0.0.1/x"}}
+    seen = {"Authorization": f"Token {TOKEN}", "at": "http://127.0.0.1/x", "who": f"{TOKEN} of 127.0.0.1"}
+    said = {"job": ["unknown job"], "seen": seen}
     error, _ = await failed(answers(said, status=400), register)
     assert error.detail["job"] == ["unknown job"]
     assert error.status_code == 400

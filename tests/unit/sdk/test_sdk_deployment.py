@@ -22,8 +22,9 @@ from raydock.sdk.plugins.actions.inference import requirements, serve_class
 from raydock.sdk.plugins.context import PluginEnvironment, RuntimeContext
 from raydock.sdk.plugins.enums import PackageManager
 from raydock.sdk.plugins.steps import BaseStep, StepRegistry, StepResult
-from tests.kit.agent import AWAY, NO, agent, answers, dies
+from tests.kit.agent import NO, agent, answers, dies
 from tests.kit.planted import TOKEN, assert_clean
+from tests.kit.unclear_agent import AWAY
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own, at its import
@@ -384,7 +385,7 @@ def test_a_class_is_not_batched_without_reason(entrypoint: type, batch: Any) -> 
     assert application(entrypoint, batch).func_or_class is entrypoint
 
 
-def test_an_app_becomes_the_ingress() -> None:
+def test_an_app_becomes_the_ingress_of_the_batched_class() -> None:
     app = FastAPI()
 
     class WithApp(Model):
@@ -396,7 +397,15 @@ def test_an_app_becomes_the_ingress() -> None:
     made = application(WithApp, {"max_batch_size": 2})
     assert made.name == "WithApp_Batched"
     assert issubclass(made.func_or_class, WithApp)
-    assert made.func_or_class is not WithApp
+
+
+def test_an_app_is_the_ingress_without_batching_too() -> None:
+    class WithApp(Plain):
+        app = FastAPI()
+
+    wrapped = application(WithApp, None).func_or_class
+    assert issubclass(wrapped, WithApp)
+    assert wrapped is not WithApp
 
 
 def test_each_hook_may_be_overridden(ran: list[Any]) -> None:

@@ -11,21 +11,9 @@ import pytest
 from raydock.sdk.clients.agent import AgentClient
 from raydock.sdk.exceptions import ClientConnectionError, NotFoundError
 from raydock.sdk.gate import SKIPPED, CapacityCheckFailed, CapacityDenied, require_capacity
-from tests.kit.agent import (
-    AWAY,
-    NO,
-    UNCLEAR,
-    YES,
-    Behaviour,
-    agent,
-    answers,
-    cut_off,
-    dies,
-    drips,
-    hangs,
-    in_turn,
-)
+from tests.kit.agent import NO, YES, Behaviour, agent, answers, cut_off, dies, drips, hangs, in_turn
 from tests.kit.planted import PLANTED, TENANT, TOKEN, USER, assert_clean
+from tests.kit.unclear_agent import AWAY, UNCLEAR
 
 SHORT = {"connect": 0.3, "read": 0.2}
 """Times of the contract, shorter."""
