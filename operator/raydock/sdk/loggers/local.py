@@ -33,6 +33,8 @@ class ConsoleLogger(BaseLogger):
 
     @override
     def _send_progress(self, progress: ProgressData) -> None:
+        if progress.time_elapsed is not None:
+            return  # the last record repeats the figures of a line above
         eta = "" if progress.time_remaining is None else f" | ETA: {progress.time_remaining}s"
         self._line(progress.step, LogLevel.INFO, f"Progress: {progress.percent}%{eta}")
 
