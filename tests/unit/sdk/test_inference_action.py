@@ -123,9 +123,9 @@ def test_the_path_of_a_model_is_text_that_takes_a_slash(
 ) -> None:
     info = Score(Params(), ctx).load_model(34)
     assert (info["id"], info["name"]) == (34, "m")
-    assert isinstance(info["path"], str)
     assert info["path"] + "/model.txt" == str(tmp_path / "model.txt")
     assert info["path"] / "model.txt" == tmp_path / "model.txt"
+    assert isinstance(info["path"], str)
 
 
 @pytest.mark.parametrize("into", [None, "there"])
