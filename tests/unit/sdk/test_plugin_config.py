@@ -254,6 +254,19 @@ class Fails(BaseAction[Any]):
         raise KeyError("x")
 
 
+class Interrupted(BaseAction[Any]):
+    @override
+    def execute(self) -> Any:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_is_passed_on_by_the_local_executor() -> None:
+    logger = Recorder()
+    with pytest.raises(KeyboardInterrupt):
+        LocalExecutor(logger=logger).execute(Interrupted)
+    assert logger.also == {}
+
+
 def test_the_local_executor_tells_of_failures() -> None:
     logger = Recorder()
     with pytest.raises(ExecutionError, match=r"^Action execution failed: 'x'$") as caught:
