@@ -45,7 +45,9 @@ class ConsoleLogger(BaseLogger):
     def _line(self, step: str | None, level: LogLevel | None, text: str) -> None:
         where = f"[STEP: {step}] " if step else ""
         how = f"[LEVEL: {level.upper()}] " if level else ""
-        self._out().write(f"{where}{how}{text}\n")
+        out = self._out()
+        out.write(f"{where}{how}{text}\n")
+        out.flush()  # a job's output is followed while it runs, through a pipe
 
 
 class TqdmLogger(BaseLogger):
