@@ -34,7 +34,7 @@ class _Finder(MetaPathFinder):
 
     @override
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self, fullname: str, path: Sequence[str] | None, _target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname != ALIAS and not fullname.startswith(f"{ALIAS}."):
             return None
@@ -59,7 +59,7 @@ class _Loader(Loader):
         self._spec: ModuleSpec | None = None
 
     @override
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
+    def create_module(self, _spec: ModuleSpec) -> ModuleType:
         module = importlib.import_module(self._real)
         self._spec = module.__spec__
         return module

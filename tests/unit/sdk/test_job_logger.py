@@ -1,7 +1,7 @@
 """contracts/actions.md 4, wire: what a JobLogger sends to a real HTTP server, and when."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -213,12 +213,11 @@ def test_a_failed_send_never_fails_the_action(server: Backend, given: Given, sta
     assert server.logs == [] or status == CUT_OFF
 
 
-def test_a_snapshot_that_failed_goes_with_the_next_one(server: Backend, given: Given) -> None:
+def test_a_snapshot_that_failed_is_sent_again(server: Backend, given: Given) -> None:
     server.failing = lambda _: 503
     given.logger.set_metrics({"loss": 1}, "a")
     server.failing = lambda _: None
-    given.clock.now_s = 1
-    given.logger.set_progress(1, 2)
+    given.logger.finish()
     assert server.jobs["5"]["metrics_record"] == {"record": {"steps": {"a": {"loss": 1}}}}
 
 
@@ -263,13 +262,23 @@ class Held:
         self.sent += [entry["data"]["content"] for entry in data]
 
 
-def test_a_full_queue_blocks_the_caller_once_and_then_drops_the_oldest() -> None:
+def test_a_full_queue_blocks_the_caller_once_and_then_drops_the_oldest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     client = Held()
-    logger = JobLogger(client, 5, log_batch_size=1, queue_wait_timeout=0.01)
+    logger = JobLogger(client, 5, log_batch_size=1)
+    waited_s: list[float] = []
+
+    def in_vain(_: Callable[[], bool], seconds: float) -> bool:
+        waited_s.append(seconds)
+        return False
+
+    monkeypatch.setattr(logger._changed, "wait_for", in_vain)
     logger.info("first")
     client.began.wait()
-    for number in range(QUEUE_MAX + 2):  # 2 too many: the first of them waits, in vain
+    for number in range(QUEUE_MAX + 2):  # 2 too many: the first of them waits
         logger.info(str(number))
+    assert waited_s == [30]
     client.go_on.set()
     logger.finish()
     assert client.sent == ["first", *(str(number) for number in range(2, QUEUE_MAX + 2))]

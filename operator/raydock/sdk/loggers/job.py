@@ -70,7 +70,7 @@ class JobLogger(BaseLogger):
         self._send_snapshot(fields)
 
     def flush(self) -> None:
-        """Send everything now; what fails is dropped."""
+        """Send everything now; what does not go out is kept for the next time."""
         self._send_logs()
         self._send_snapshot({})
 

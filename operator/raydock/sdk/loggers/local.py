@@ -33,6 +33,8 @@ class ConsoleLogger(BaseLogger):
 
     @override
     def _send_progress(self, progress: ProgressData) -> None:
+        if progress.time_elapsed is not None:
+            return  # the last record repeats the figures of a line above
         eta = "" if progress.time_remaining is None else f" | ETA: {progress.time_remaining}s"
         self._line(progress.step, LogLevel.INFO, f"Progress: {progress.percent}%{eta}")
 
@@ -43,7 +45,9 @@ class ConsoleLogger(BaseLogger):
     def _line(self, step: str | None, level: LogLevel | None, text: str) -> None:
         where = f"[STEP: {step}] " if step else ""
         how = f"[LEVEL: {level.upper()}] " if level else ""
-        self._out().write(f"{where}{how}{text}\n")
+        out = self._out()
+        out.write(f"{where}{how}{text}\n")
+        out.flush()  # a job's output is followed while it runs, through a pipe
 
 
 class TqdmLogger(BaseLogger):

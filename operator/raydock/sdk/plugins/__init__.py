@@ -1,6 +1,6 @@
 """Plugins: actions, what they are given, and how they are run."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raydock.sdk.plugins.action import BaseAction, NoResult, validate_result
 from raydock.sdk.plugins.actions.inference import (
@@ -62,8 +62,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Tells of the package's actions that are not here."""
-    if name in NAMES:
-        raise out_of_scope(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a checker would take every name for one that is here
+
+    def __getattr__(name: str) -> Any:
+        """Tells of the package's actions that are not here."""
+        if name in NAMES:
+            raise out_of_scope(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

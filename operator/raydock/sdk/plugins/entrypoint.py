@@ -21,8 +21,6 @@ from raydock.sdk.plugins.steps.termination import terminated_as_exit
 ENTRYPOINT_ENV: Final = "SYNAPSE_ACTION_ENTRYPOINT"
 PARAMS_ENV: Final = "SYNAPSE_ACTION_PARAMS"
 PARAMS_FILE_ENV: Final = "SYNAPSE_ACTION_PARAMS_FILE"
-PARAMS_IN_ENV_MAX: Final = 32_000
-"""Characters; who starts an action puts longer ones into a file. Linux takes 128 KiB for one variable."""
 RESULT_START: Final = "__SYNAPSE_RESULT_START__"
 RESULT_END: Final = "__SYNAPSE_RESULT_END__"
 

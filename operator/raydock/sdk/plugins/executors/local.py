@@ -38,6 +38,9 @@ class LocalExecutor:
         except Exception as error:
             logger.finish()
             raise ExecutionError(f"Action execution failed: {error}") from error
+        except BaseException:
+            logger.finish()  # what was told before an interrupt is not lost
+            raise
         logger.finish(success=True)
         return result
 

@@ -4,7 +4,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Final, NoReturn
 
 EXIT_CODE: Final = 128 + signal.SIGTERM
@@ -27,5 +26,5 @@ def terminated_as_exit() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _leave(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - a signal handler's arguments
+def _leave(*_: object) -> NoReturn:
     raise SystemExit(EXIT_CODE)

@@ -10,7 +10,7 @@ from typing_extensions import override
 from raydock.sdk.plugins.action import BaseAction, P
 from raydock.sdk.plugins.actions.inference.categories import InferenceProgressCategories
 from raydock.sdk.plugins.actions.inference.context import InferenceContext
-from raydock.sdk.plugins.actions.inference.model_files import ModelPath, downloads
+from raydock.sdk.plugins.actions.inference.model_files import ModelPath, download
 from raydock.sdk.plugins.context import RuntimeContext
 from raydock.sdk.plugins.enums import PluginCategory
 
@@ -58,7 +58,7 @@ class BaseInferenceAction(BaseAction[P]):
         if not url:
             raise ValueError(f"Model {model_id} has no file URL")
         version = model.get("version")
-        return downloads()(
+        return download(
             str(url),
             tenant=self.ctx.env.get_str(TENANT_ENV),
             version=None if version is None else str(version),
@@ -78,6 +78,7 @@ class BaseInferenceAction(BaseAction[P]):
 
     def infer(self, model: Any, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """A result for each of `inputs`."""
+        del model, inputs  # for those that override it
         raise NotImplementedError(
             "Override infer() to implement inference logic. Example: return model.predict(inputs)"
         )

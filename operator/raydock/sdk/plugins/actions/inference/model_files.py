@@ -1,31 +1,23 @@
-"""How a model's files come here."""
+"""How a model's files come here, and where they lie."""
 
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol, cast
 
 
-class Download(Protocol):
-    """Fetches the archive at `url` and extracts it."""
+def download(
+    url: str, *, tenant: str | None, version: str | None, output_dir: Path | None, headers: Mapping[str, str]
+) -> Path:
+    """The directory that the archive at `url` was extracted into: `output_dir`, or a new temporary one.
 
-    def __call__(
-        self,
-        url: str,
-        *,
-        tenant: str | None,
-        version: str | None,
-        output_dir: Path | None,
-        headers: Mapping[str, str],
-    ) -> Path:
-        """The directory with the content: `output_dir`, made if missing, or a new temporary one."""
-        ...
-
-
-def downloads() -> Download:
-    """The download of the SDK."""
+    `tenant` and `version` of the artifact tell apart what may lie at the same URL. Raises ModelLoadError.
+    """
     # Imported late: an action that never fetches a model needs none of what fetching takes.
-    return cast("Download", importlib.import_module("raydock.sdk.downloads").download)
+    downloads = importlib.import_module("raydock.sdk.downloads")
+    found: Path = downloads.download(
+        url, tenant=tenant, version=version, output_dir=output_dir, headers=headers
+    )
+    return found
 
 
 class ModelPath(str):
