@@ -5,7 +5,10 @@ from typing import Final
 
 import pytest
 
-INFERENCE: Final = "BaseInferenceAction InferenceContext InferenceProgressCategories"
+INFERENCE: Final = (
+    "BaseInferenceAction InferenceContext InferenceProgressCategories "
+    "BaseDeploymentAction DeploymentContext DeploymentProgressCategories"
+)
 STEPS: Final = (
     "BaseStep BaseStepContext Orchestrator StepRegistry StepResult LoggingStep TimingStep ValidationStep"
 )
@@ -28,12 +31,15 @@ NAMES: Final = {
     "plugins.decorators": "action",
     "plugins.executors.local": "LocalExecutor",
     "loggers": "BaseLogger BackendLogger ConsoleLogger JobLogger NoOpLogger TqdmLogger",
+    "exceptions": "ClientError ClientConnectionError ClientResponseIncompleteError ClientTimeoutError "
+    "HTTPError AuthenticationError AuthorizationError NotFoundError ValidationError RateLimitError "
+    "ServerError GpuUnavailableError raise_for_status",
+    "clients.backend": "BackendClient JobStatus",
+    "clients.agent": "AgentClient AsyncAgentClient",
+    "utils.redaction": "redact_url redact_auth_header redact_text sanitize_exception",
 }
 """Module under raydock.sdk → names. A module that is new gets its row here."""
-OF_OTHER_PARTS: Final = (
-    "BaseDeploymentAction DeploymentContext DeploymentProgressCategories BaseServeDeployment "
-    "create_serve_multiplexed_model_id"
-)
+OF_OTHER_PARTS: Final = "BaseServeDeployment create_serve_multiplexed_model_id"
 ALLOWED: Final = {"plugins": OF_OTHER_PARTS, "plugins.actions.inference": OF_OTHER_PARTS}
 """Names of the contract that a package may have besides."""
 

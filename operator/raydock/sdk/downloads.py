@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -79,7 +79,9 @@ def download(
     root = cache_dir or _cache_dir()
     try:
         content = _content(url, tenant, version, known.bounds(headers), root)
-        return _handed_out(content, output_dir, known)
+        # What is mounted is somebody's own: a change of the copy must not reach it.
+        copy = _link if content.is_relative_to(root) else _copy
+        return _handed_out(content, output_dir, copy, known)
     except LoadFailed as error:
         failed = _told(error)
     except OSError as error:
@@ -101,18 +103,20 @@ def _content(url: str, tenant: str | None, version: str | None, bounds: fetch.Bo
             return cache.get_as((url, tenant, known), remote, root, bounds)
 
 
-def _handed_out(content: Path, output_dir: Path | None, known: Tunables) -> Path:
+def _handed_out(
+    content: Path, output_dir: Path | None, copy: Callable[[str, str], str], known: Tunables
+) -> Path:
     """`content` in the caller's own directory."""
     made = output_dir is None or not output_dir.exists()
     target = Path(tempfile.mkdtemp(prefix="raydock-model-")) if output_dir is None else output_dir
     try:
         target.mkdir(parents=True, exist_ok=True)
         if content.is_dir():
-            shutil.copytree(content, target, copy_function=_link, dirs_exist_ok=True)
+            shutil.copytree(content, target, copy_function=copy, dirs_exist_ok=True)
         elif archive.is_archive(content.name):
             archive.unpack(content, content.name, target, max_bytes=known.max_bytes)
         else:
-            _link(str(content), str(target / content.name))
+            copy(str(content), str(target / content.name))
     except (LoadFailed, OSError):
         if made:
             shutil.rmtree(target, ignore_errors=True)
@@ -126,8 +130,13 @@ def _link(source: str, target: str) -> str:
     try:
         os.link(source, target)
     except OSError:  # another file system
-        shutil.copyfile(source, target)
+        return _copy(source, target)
     return target
+
+
+def _copy(source: str, target: str) -> str:
+    Path(target).unlink(missing_ok=True)  # what lies there may share its blocks with the cache
+    return shutil.copyfile(source, target)
 
 
 def _cache_dir() -> Path:

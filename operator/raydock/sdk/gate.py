@@ -4,14 +4,14 @@ Fails closed: only the JSON value `true` under `allowed` lets a deployment go on
 names the agent, its address or a credential.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from typing_extensions import override
 
 from raydock.remote.errors import MalformedResponse
 from raydock.remote.terms import without_secrets
-from raydock.sdk.utils.redaction import sanitize_exception
+from raydock.sdk.utils.redaction import is_clean, sanitize_exception
 from raydock.wire.capacity import Answer, answer_of, question_of_options
 from raydock.wire.record import WireError
 
@@ -32,7 +32,7 @@ class CapacityDenied(RuntimeError):
 
 
 class CapacityCheckFailed(RuntimeError):
-    """There is no clear answer. `__cause__` is the error, redacted."""
+    """There is no clear answer. `__cause__` is the error, redacted; None for one that would not be."""
 
     def __init__(self, error_type: str) -> None:
         super().__init__(f"Serve deploy capacity check failed: agent unreachable ({error_type})")
@@ -52,26 +52,32 @@ def require_capacity(
     plugin_code: str,
     agent_id: str,
     warn: Callable[[str], None],
+    secrets: Collection[str] = (),
 ) -> None:
     """Return when the capacity agent allows the deployment.
 
     `agent_client`: an AgentClient, or what has its `check_feasibility`; None skips the gate with a warning.
-    Raises ValueError for an option that is no figure, before anybody is asked, then CapacityDenied or
-    CapacityCheckFailed.
+    `secrets`: texts that no error may hold, besides the client's own. Raises ValueError for an option that is
+    no figure, before anybody is asked, then CapacityDenied or CapacityCheckFailed.
     """
     asked = question_of_options(ray_actor_options, serve_options, plugin_code=plugin_code, agent=agent_id)
     if agent_client is None:
         warn(SKIPPED)
         return
-    hidden = tuple(getattr(agent_client, "hidden", ()))
+    own = getattr(agent_client, "hidden", ())
+    hidden = (*secrets, *(own if isinstance(own, tuple) else ()))
     fields = asked.fields()
     try:
         said = _clear(agent_client.check_feasibility(fields.pop("kind"), **fields))
-    except Exception as error:  # fails closed: any error denies, and none may tell a secret
+    except Exception as error:  # noqa: BLE001 - fails closed: any error denies, and none may tell a secret
         sanitize_exception(error, hidden)
-        raise CapacityCheckFailed(type(error).__name__) from error
-    if not said.allowed:
+        failed = CapacityCheckFailed(type(error).__name__)
+        failed.__cause__ = error if is_clean(error, hidden) else None
+    else:
+        if said.allowed:
+            return
         raise CapacityDenied(without_secrets(said, hidden).reasons)
+    raise failed
 
 
 def _clear(told: Any) -> Answer:

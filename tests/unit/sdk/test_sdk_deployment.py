@@ -310,6 +310,45 @@ async def test_what_the_agent_does_not_allow_touches_nothing(
     assert_clean(caught.value)
 
 
+def test_a_foreign_agent_client_tells_no_secret_of_the_environment(ran: list[Any]) -> None:
+    class Foreign:
+        def check_feasibility(self, *_: Any, **__: Any) -> Any:
+            raise ConnectionError(f"agent.planted.example does not know {TOKEN}")
+
+    env = {**NAMED, "SYNAPSE_AGENT_URL": "https://agent.planted.example/x", "SYNAPSE_AGENT_TOKEN": TOKEN}
+    with pytest.raises(CapacityCheckFailed) as caught:
+        action(env=env, agent_client=Foreign()).deploy()
+    assert ran == []
+    assert_clean(caught.value)
+
+
+def test_a_denied_deployment_may_be_tried_again(ran: list[Any]) -> None:
+    app = FastAPI()
+
+    class WithApp(Plain):
+        @app.get("/hello")
+        async def hello(self) -> str:
+            return self.backend_url
+
+    WithApp.app = app  # type: ignore[attr-defined]  # as plugins do
+
+    class Once(Deploy):
+        entrypoint = WithApp
+
+    class Full:
+        said: ClassVar[list[bool]] = [False, True]
+
+        def check_feasibility(self, *_: Any, **__: Any) -> Any:
+            return {"allowed": self.said.pop(0)}
+
+    one = action(Once, agent_client=Full())
+    with pytest.raises(CapacityDenied):
+        one.deploy()
+    assert ran == []
+    one.deploy()
+    assert len(ran) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

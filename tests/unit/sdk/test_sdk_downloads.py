@@ -299,6 +299,8 @@ def test_a_mounted_directory_is_handed_out(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "claim" / "model.pt").write_bytes(WEIGHTS)
     got = download("pvc://models/x", tenant=None, version=None, output_dir=tmp_path / "out", headers={})
     assert files(got) == {"model.pt": WEIGHTS}
+    (got / "model.pt").write_bytes(b"changed")
+    assert files(tmp_path / "claim") == {"model.pt": WEIGHTS}
 
 
 def credentials_at(where: str) -> Callable[[Request], None]:

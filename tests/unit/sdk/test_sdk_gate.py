@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from raydock.sdk.clients.agent import AgentClient
 from raydock.sdk.exceptions import ClientConnectionError, NotFoundError
@@ -314,6 +315,33 @@ def test_the_cause_is_the_same_object() -> None:
         gate(OfSomebodyElse(raises(error)))
     assert caught.value.__cause__ is error
     assert (error.status_code, error.detail) == (404, "no <redacted-auth>")
+
+
+class Stubborn(Exception):
+    """Makes its text by itself."""
+
+    @override
+    def __str__(self) -> str:
+        return f"http://agent.planted.example/{TOKEN}"
+
+
+def test_a_cause_that_cannot_be_cleaned_is_left_out() -> None:
+    with pytest.raises(CapacityCheckFailed) as caught:
+        gate(OfSomebodyElse(raises(Stubborn())))
+    assert (caught.value.error_type, caught.value.__cause__) == ("Stubborn", None)
+    assert_clean(caught.value)
+
+
+def test_a_client_that_is_no_client_at_all_fails_closed() -> None:
+    class Anything:
+        hidden = object()
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *_, **__: self
+
+    with pytest.raises(CapacityCheckFailed) as caught:
+        gate(Anything())
+    assert caught.value.error_type == "MalformedResponse"
 
 
 def test_an_interrupt_stays_one() -> None:

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from raydock.sdk.exceptions import ClientError, ServerError
-from raydock.sdk.utils.redaction import redact_auth_header, redact_text, redact_url, sanitize_exception
+from raydock.sdk.utils.redaction import (
+    is_clean,
+    redact_auth_header,
+    redact_text,
+    redact_url,
+    sanitize_exception,
+)
 from tests.kit.planted import TOKEN, assert_clean, chain
 
 HOST = "agent.planted.example"
@@ -80,6 +86,31 @@ def test_a_known_secret_is_found_in_any_case(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("SYNAPSE_ACCESS_TOKEN", TOKEN, f"who is {TOKEN}?"),
+        ("SYNAPSE_PLUGIN_RUN_USER_TOKEN", TOKEN, f"who is {TOKEN.upper()}?"),
+        ("SYNAPSE_PLUGIN_RUN_TENANT", "planted-tenant", "of planted-tenant"),
+        ("SYNAPSE_AGENT_URL", f"https://{HOST}:80/x", f"no route to {HOST}"),
+        ("SYNAPSE_HOST", HOST, f"no route to {HOST}"),
+        ("RAYDOCK_MODEL_TOKEN_KEY", "planted key of words", "with planted key of words"),
+    ],
+)
+def test_what_the_environment_holds_is_known(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, text: str
+) -> None:
+    assert "planted" in redact_text(text).lower()
+    monkeypatch.setenv(name, value)
+    assert "planted" not in redact_text(text).lower()
+
+
+def test_other_variables_shred_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
+    monkeypatch.setenv("SYNAPSE_ACCESS_TOKEN", "no")
+    assert redact_text("no, that is false") == "no, that is false"
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "1 GPU short",
@@ -146,7 +177,6 @@ def with_note() -> Exception:
         pytest.param(OfALibrary("x", request=object(), url=HOST, _conn_key=Key(HOST, 80, False)), id="peers"),
         pytest.param(OfALibrary("x", reason=ConnectionError(f"to http://{HOST}")), id="an inner reason"),
         pytest.param(OfALibrary("x", headers={"X-Key": OPAQUE}), id="headers"),
-        pytest.param(Stubborn(), id="a text of its own"),
         pytest.param(with_note(), id="a note"),
         pytest.param(
             ExceptionGroup("two", [ValueError(f"http://{HOST}"), OSError(1, f"Bearer {TOKEN}")]), id="a group"
@@ -160,8 +190,24 @@ def test_an_exception_is_cleaned_in_place(error: Exception) -> None:
         for whole in (error, *getattr(error, "exceptions", ()), getattr(error, "reason", None))
         for one in chain(whole)
     )
-    if not isinstance(error, Stubborn):
-        assert not [word for word in EVERY if word in told], told
+    assert not [word for word in EVERY if word in told], told
+    assert is_clean(error)
+
+
+@pytest.mark.parametrize("where", ["sig", "path"])
+def test_a_url_with_a_known_host_goes_as_a_whole(where: str) -> None:
+    assert "sig" not in redact_text(f"at http://{HOST}:80/{where}?sig=1", (HOST,))
+
+
+def test_an_inner_error_does_not_empty_the_one_that_shows_it() -> None:
+    outer = ServerError(503, ConnectionError(f"to http://{HOST}"))
+    sanitize_exception(outer)
+    assert outer.status_code == 503
+    assert str(outer.detail) == "to <redacted-url>"
+
+
+def test_what_makes_its_text_by_itself_is_told_apart() -> None:
+    assert not is_clean(sanitize_exception(Stubborn()))
 
 
 def test_causes_and_contexts_are_cleaned() -> None:

@@ -4,9 +4,11 @@ The rules for texts are those of raydock.remote.redaction; what an exception of 
 beside them is added here (contracts/actions.md 8).
 """
 
+import os
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from raydock.remote import redaction
 from raydock.remote.redaction import AUTH, URL
@@ -40,6 +42,13 @@ _PLACES: Final = frozenset(
 """Attributes that name whom somebody talked to, whatever their values look like."""
 _PEERS: Final = frozenset({"request", "response", "pool", "conn", "connection"})
 """Attributes with an object that knows the URL and the headers."""
+_REDACTED: Final = "<redacted-"
+_QUOTES: Final = re.compile(r"[\"'\\]")
+"""Redacting once more may take some along."""
+_OWN_VARIABLES: Final = re.compile(r"(?:SYNAPSE|RAYDOCK)_\w*(TOKEN|KEY|SECRET|PASSWORD|TENANT|URL|HOST)$")
+"""Environment variables of raydock whose values are told to nobody."""
+_SECRET_MIN: Final = 6
+"""Characters. To cut a shorter value out would shred a text."""
 
 
 def redact_url(text: str) -> str:
@@ -49,36 +58,55 @@ def redact_url(text: str) -> str:
 
 def redact_auth_header(text: str) -> str:
     """`text` with `<redacted-auth>` for each `Authorization: SCHEME VALUE`."""
-    return _AUTHORIZATION.sub(AUTH, text)
+    return _replaced(_AUTHORIZATION, AUTH, text)
 
 
 def redact_text(text: str, secrets: Collection[str] = ()) -> str:
     """`text` without URLs, addresses, headers with credentials, and tokens.
 
-    `secrets`: texts known to be one, in any case.
+    `secrets`: texts known to be one, in any case; besides them, credentials and addresses that raydock's
+    environment variables hold.
     """
-    text = _OWN_HEADERS.sub(
-        rf"\1: {AUTH}", redact_auth_header(_TARGETS.sub(URL, redact_url(_known(text, secrets))))
-    )
-    text = redaction.redact_text(text)
+    here = secret_values(os.environ)  # noqa: TID251 - what must not be told is known here only
+    # Headers and URLs go as a whole before a known text within them would break them up.
+    text = redact_auth_header(_replaced(_TARGETS, URL, text))
+    text = redact_url(_replaced(_OWN_HEADERS, rf"\1: {AUTH}", text))
+    text = redaction.redact_text(text, {*secrets, *here})
     return _OPAQUE.sub(AUTH, _ADDRESSES.sub(URL, text))
 
 
 def sanitize_exception(exc: BaseException, secrets: Collection[str] = ()) -> BaseException:
     """`exc` itself, cleaned in place: arguments, attributes, notes, causes, contexts, members of a group.
 
-    `secrets`: texts known to be one, in any case. What can't be cleaned of it says its class alone.
+    `secrets`: texts known to be one, in any case. What makes its text by itself may not be clean after it.
     """
-    seen: set[int] = set()
-    left: list[BaseException] = [exc]
-    while left:
-        one = left.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        left += [e for e in (one.__cause__, one.__context__, *_members(one)) if e is not None]
+    for one in reversed(_all_of(exc)):  # what one shows of another is clean by then
         _clean(one, secrets)
     return exc
+
+
+def is_clean(exc: BaseException, secrets: Collection[str] = ()) -> bool:
+    """Whether nothing is left to be taken out of the texts of `exc` and of what it was raised from."""
+    return all(_tells_nothing(one, secrets) for one in _all_of(exc))
+
+
+def _all_of(exc: BaseException) -> list[BaseException]:
+    """`exc`, its causes and contexts, and the exceptions that any of them holds; each once."""
+    found: dict[int, BaseException] = {}
+    left: list[BaseException | None] = [exc]
+    while left:
+        one = left.pop()
+        if one is not None and id(one) not in found:
+            found[id(one)] = one
+            left += [one.__cause__, one.__context__, *_members(one)]
+    return list(found.values())
+
+
+def secret_values(environment: Mapping[str, Any]) -> set[str]:
+    """Credentials and addresses that raydock's variables of `environment` hold."""
+    found = {str(value) for name, value in environment.items() if _OWN_VARIABLES.match(name)}
+    hosts = {host for value in found if "://" in value and (host := _host(value))}
+    return {value for value in found | hosts if len(value) >= _SECRET_MIN}
 
 
 def _members(exc: BaseException) -> list[BaseException]:
@@ -102,7 +130,7 @@ def _clean(exc: BaseException, secrets: Collection[str]) -> None:
         if isinstance(getattr(exc, name, None), str | bytes) and name not in vars(exc):
             _set(exc, name, _cleaned(name, getattr(exc, name), secrets))
     exc.args = tuple(_cleaned("", value, secrets) for value in exc.args)
-    if not _is_clean(exc, secrets):
+    if not _tells_nothing(exc, secrets):
         vars(exc).clear()
         exc.args = ()
 
@@ -114,13 +142,13 @@ def _set(exc: BaseException, name: str, value: Any) -> None:
         vars(exc).pop(name, None)
 
 
-def _is_clean(exc: BaseException, secrets: Collection[str]) -> bool:
+def _tells_nothing(exc: BaseException, secrets: Collection[str]) -> bool:
     """Whether its texts, made by whatever code, hold nothing any more."""
     try:
         texts = (str(exc), repr(exc))
     except Exception:  # noqa: BLE001 - somebody else's __str__, which misses what was taken out
         return False
-    return all(redact_text(text, secrets) == text for text in texts)
+    return all(_QUOTES.sub("", redact_text(text, secrets)) == _QUOTES.sub("", text) for text in texts)
 
 
 def _cleaned(name: str, value: Any, secrets: Collection[str], depth: int = _DEPTH) -> Any:
@@ -164,7 +192,13 @@ def _same_kind(value: str, text: str) -> str:
     return value if text == value else text
 
 
-def _known(text: str, secrets: Collection[str]) -> str:
-    for secret in sorted({s for s in secrets if len(s) > 2}, key=len, reverse=True):
-        text = re.sub(re.escape(secret), AUTH, text, flags=re.IGNORECASE)
-    return text
+def _replaced(pattern: re.Pattern[str], by: str, text: str) -> str:
+    """`text` with `by` for what matches, but for what was redacted before."""
+    return pattern.sub(lambda match: match[0] if _REDACTED in match[0] else match.expand(by), text)
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None

@@ -19,6 +19,7 @@ from raydock.sdk.plugins.actions.inference.context import DeploymentContext
 from raydock.sdk.plugins.config import PluginConfig
 from raydock.sdk.plugins.enums import PackageManager
 from raydock.sdk.plugins.errors import ValidationError
+from raydock.sdk.utils.redaction import secret_values
 
 RESOURCES: Final = ("num_cpus", "num_gpus", "memory")
 """Parameters of an action that are Ray's actor options."""
@@ -158,6 +159,7 @@ class BaseDeploymentAction(BaseAction[P]):
             plugin_code=name,
             agent_id=self.ctx.env.get_str("SYNAPSE_AGENT_ID") or "",
             warn=self.logger.warning,
+            secrets=secret_values(self.ctx.env.to_dict()),
         )
         serve.run(application, name=name, route_prefix=prefix)
 
