@@ -9,8 +9,6 @@ from typing import Any
 
 from aiohttp import web
 
-from raydock.wire.capacity import FEASIBILITY_PATH
-
 Behaviour = Callable[[web.Request], Awaitable[web.StreamResponse]]
 YES: Mapping[str, Any] = {"allowed": True, "reasons": [], "messages": [], "feasible_replicas": 4}
 NO: Mapping[str, Any] = {
@@ -30,6 +28,8 @@ class Agent:
     asked: list[Any] = field(default_factory=list)
     """Bodies, parsed."""
     headers: list[Mapping[str, str]] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    """`METHOD PATH?QUERY` below the base URL."""
     at_once: int = 0
     most_at_once: int = 0
     """Questions that were open at the same time."""
@@ -42,7 +42,8 @@ class Agent:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One question."""
         self.headers.append(dict(request.headers))
-        self.asked.append(json.loads(await request.read()))
+        self.calls.append(f"{request.method} {request.raw_path.removeprefix('/base/')}")
+        self.asked.append(json.loads(await request.read() or b"null"))
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
@@ -128,7 +129,7 @@ async def agent(behaves: Behaviour | None = None) -> AsyncIterator[Agent]:
     """An agent while the context is open."""
     one = Agent(0, behaves or answers())
     app = web.Application()
-    app.router.add_post(f"/base/{FEASIBILITY_PATH}", one.handle)
+    app.router.add_route("*", "/base/{path:.*}", one.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None, handler_cancellation=True)
     await runner.setup()
     try:

@@ -24,15 +24,28 @@ class _Member:
     content: IO[bytes]
 
 
+class Refused(LoadFailed):
+    """An archive that is broken, unsafe or too large."""
+
+
 def is_archive(name: str) -> bool:
     """Whether a file of this name is unpacked."""
     return name.lower().endswith(SUFFIXES)
 
 
+def named(file: Path, name: str) -> str:
+    """`name`, with the suffix of an archive where it has none at all and `file` is one."""
+    if "." in name:
+        return name  # many a model is a zip inside, and is loaded as it is
+    if zipfile.is_zipfile(file):
+        return f"{name}.zip"
+    return f"{name}.tar" if tarfile.is_tarfile(file) else name
+
+
 def unpack(archive: Path, name: str, into: Path, *, max_bytes: int) -> None:
     """The files of `archive`, whose name is `name`, below the directory `into`.
 
-    Modes, owners and times are not taken over. Raises LoadFailed(MODEL_LOAD_FAILED) for a broken archive, and
+    Modes, owners and times are not taken over. Raises Refused(MODEL_LOAD_FAILED) for a broken archive, and
     for one that holds anything but files and directories, leads out of `into`, or exceeds the bounds.
     """
     members = _zip_members if name.lower().endswith(".zip") else _tar_members
@@ -99,5 +112,5 @@ def _write(content: IO[bytes], target: Path, limit: int) -> int:
     return written
 
 
-def _refused(why: str) -> LoadFailed:
-    return LoadFailed(Reason.MODEL_LOAD_FAILED, f"the archive at model.uri is refused: {why}")
+def _refused(why: str) -> Refused:
+    return Refused(Reason.MODEL_LOAD_FAILED, f"the archive at model.uri is refused: {why}")

@@ -15,7 +15,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -38,13 +38,29 @@ def get(remote: Remote, sha256: str | None, root: Path, timeout_s: float) -> Pat
     models.archive do.
     """
     bounds = fetch.Bounds(time.monotonic() + timeout_s, MAX_BYTES)
-    root.mkdir(parents=True, exist_ok=True)
     entry = root / _key(remote, sha256, bounds)
+    _provide(entry, remote, bounds, lambda part: _check(part, remote, sha256))
+    return _content(entry, remote)
+
+
+def get_as(identity: Sequence[str | None], remote: Remote, root: Path, bounds: fetch.Bounds) -> Path:
+    """The directory with `remote`: what its archive held, or its file. It is the cache's: not to be changed.
+
+    It is the same for the same `identity`, which says more than the URL: whose it is, and which version.
+    A file whose name has no suffix is unpacked if it is an archive. Raises LoadFailed as `get` does.
+    """
+    entry = root / _digest(f"as\n{json.dumps(identity)}")
+    _provide(entry, remote, bounds, lambda part: archive.named(part, remote.name))
+    return entry / "content"
+
+
+def _provide(entry: Path, remote: Remote, bounds: fetch.Bounds, name: Callable[[Path], str]) -> None:
+    """`entry`, whole. `name`: looks at the download, and says what it is called, or raises LoadFailed."""
+    entry.parent.mkdir(parents=True, exist_ok=True)
     with _alone(entry.with_name(entry.name + ".lock"), bounds.deadline):
         if not _is_whole(entry):
             shutil.rmtree(entry, ignore_errors=True)
-            _make(entry, remote, sha256, bounds)
-    return _content(entry, remote)
+            _make(entry, remote, bounds, name)
 
 
 def sha256_of(path: Path) -> str:
@@ -65,23 +81,33 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
-def _make(entry: Path, remote: Remote, sha256: str | None, bounds: fetch.Bounds) -> None:
+def _make(entry: Path, remote: Remote, bounds: fetch.Bounds, name: Callable[[Path], str]) -> None:
     part = entry.with_name(entry.name + ".part")
     fetch.fetch(remote.url, part, bounds)
-    if sha256 is not None and (got := sha256_of(part)) != sha256:
-        part.unlink()
-        raise mismatch(told(remote.url), got, sha256)
     new = entry.with_name(entry.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
     content = new / "content"
     content.mkdir(parents=True)
-    if archive.is_archive(remote.name):
-        archive.unpack(part, remote.name, content, max_bytes=bounds.max_bytes)
-        part.unlink()
-    else:
-        part.rename(content / remote.name)
-    (new / "sums.json").write_text(json.dumps(_sums(content)))
-    new.rename(entry)
+    try:
+        called = name(part)
+        if archive.is_archive(called):
+            archive.unpack(part, called, content, max_bytes=bounds.max_bytes)
+            part.unlink()
+        else:
+            part.rename(content / called)
+        (new / "sums.json").write_text(json.dumps(_sums(content)))
+        new.rename(entry)
+    except (LoadFailed, OSError):
+        part.unlink(missing_ok=True)
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+
+
+def _check(part: Path, remote: Remote, sha256: str | None) -> str:
+    """The name of `remote`. Raises LoadFailed when the download has another checksum."""
+    if sha256 is not None and (got := sha256_of(part)) != sha256:
+        raise mismatch(told(remote.url), got, sha256)
+    return remote.name
 
 
 def mismatch(where: str, got: str, want: str) -> LoadFailed:

@@ -6,24 +6,21 @@ means to start over.
 """
 
 import http.client
-import ipaddress
-import ssl
+import math
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from typing_extensions import override
-
+from raydock.models import opening
 from raydock.models.entry import LoadFailed
 from raydock.models.uri import told
 from raydock.reasons import Reason
 
 T = TypeVar("T")
-Answer = http.client.HTTPResponse
+Answer = opening.Answer
 
 CHUNK: Final = 1 << 20
 SILENCE_S: Final = 30
@@ -37,12 +34,31 @@ _WORTH_A_RETRY = (408, 425, 429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
+class Patience:
+    """How a download that breaks is gone on with."""
+
+    pause_s: float
+    """Before the second attempt; doubled for each one after it."""
+    pause_max_s: float
+    attempts: int | None = None
+    """In all; None: as many as fit before the deadline, and progress makes the pause short again."""
+    recovery_s: float = math.inf
+    """Seconds that all pauses together may take."""
+    resume: bool = True
+    """Whether to ask for the rest alone."""
+
+
+@dataclass(frozen=True)
 class Bounds:
     """How far a download may go."""
 
     deadline: float
     """time.monotonic() at which it is given up."""
     max_bytes: int
+    patience: Patience | None = None
+    """None: PAUSE_S, PAUSE_MAX_S, and as often as the deadline allows."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Sent along, to the origin of the URL alone: a redirect to another one must not learn them."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +72,11 @@ class Head:
 
 
 class OutOfTime(LoadFailed):
-    """The deadline came first: a later try may do better."""
+    """The deadline, or the last attempt, came first: a later try may do better."""
+
+
+class TooLarge(LoadFailed):
+    """There is more of it than `max_bytes`."""
 
 
 class _Broken(Exception):
@@ -73,7 +93,7 @@ def validator(url: str, bounds: Bounds) -> str:
 
 def head(url: str, bounds: Bounds) -> Head:
     """Size and validator of `url`. Raises LoadFailed as `fetch` does."""
-    return _insist(url, bounds, lambda: _head(url))
+    return _insist(url, bounds, lambda: _head(url, bounds))
 
 
 def body(url: str, bounds: Bounds) -> bytes:
@@ -86,7 +106,7 @@ def part(url: str, start: int, length: int, of: str, bounds: Bounds) -> bytes:
 
     Raises LoadFailed as `fetch` does, and where the server sends no parts of files.
     """
-    return _insist(url, bounds, lambda: _part(url, start, length, of))
+    return _insist(url, bounds, lambda: _part(url, start, length, of, bounds))
 
 
 def fetch(url: str, into: Path, bounds: Bounds) -> None:
@@ -100,8 +120,9 @@ def fetch(url: str, into: Path, bounds: Bounds) -> None:
 
 
 def _insist(url: str, bounds: Bounds, attempt: Callable[[], T]) -> T:
-    """`attempt` until it succeeds, is refused for good, or the deadline comes."""
-    pause_s = PAUSE_S
+    """`attempt` until it succeeds, is refused for good, or nobody wants to wait any longer."""
+    patience = bounds.patience or Patience(PAUSE_S, PAUSE_MAX_S)
+    pause_s, waited_s, attempts = min(patience.pause_s, patience.pause_max_s), 0.0, 1
     while True:
         try:
             return attempt()
@@ -110,13 +131,19 @@ def _insist(url: str, bounds: Bounds, attempt: Callable[[], T]) -> T:
             _raise_if_final(url, exc.code)
             why = f"the server answered {exc.code}"
         except _Broken as exc:
-            why, pause_s = str(exc), PAUSE_S  # something came: no reason to wait longer than before
+            why = str(exc)
+            if patience.attempts is None:
+                pause_s = patience.pause_s  # something came: no reason to wait longer than before
         except (OSError, http.client.HTTPException) as exc:
             why = _network_words(exc)
         if time.monotonic() + pause_s > bounds.deadline:
             raise OutOfTime(Reason.MODEL_LOAD_FAILED, f"{told(url)} could not be fetched in time: {why}")
+        if attempts == patience.attempts or waited_s + pause_s > patience.recovery_s:
+            said = f"{told(url)} could not be fetched, attempts: {attempts}: {why}"
+            raise OutOfTime(Reason.MODEL_LOAD_FAILED, said)
         time.sleep(pause_s)
-        pause_s = min(2 * pause_s, PAUSE_MAX_S)
+        waited_s, attempts = waited_s + pause_s, attempts + 1
+        pause_s = min(2 * pause_s, patience.pause_max_s)
 
 
 def _raise_if_final(url: str, code: int) -> None:
@@ -134,14 +161,14 @@ def _network_words(exc: Exception) -> str:
     return inner.strerror or type(inner).__name__ if isinstance(inner, OSError) else type(exc).__name__
 
 
-def _head(url: str) -> Head:
+def _head(url: str, bounds: Bounds) -> Head:
     try:
-        with _open(url, "HEAD", {}) as answer:
+        with _open(url, "HEAD", {}, bounds) as answer:
             return _of_headers(answer.headers)
     except urllib.error.HTTPError as exc:
         if exc.code in (403, 405, 501):  # signed URLs and small servers often allow GET alone
             exc.close()
-            with _open(url, "GET", {}) as answer:
+            with _open(url, "GET", {}, bounds) as answer:
                 return _of_headers(answer.headers)
         raise
 
@@ -152,7 +179,7 @@ def _of_headers(headers: http.client.HTTPMessage) -> Head:
 
 
 def _body(url: str, bounds: Bounds) -> bytes:
-    with _open(url, "GET", {}) as answer:
+    with _open(url, "GET", {}, bounds) as answer:
         total = _of_headers(answer.headers).size
         _check_size(url, total or 0, bounds)
         content = bytearray()
@@ -166,8 +193,8 @@ def _body(url: str, bounds: Bounds) -> bytes:
     return bytes(content)
 
 
-def _part(url: str, start: int, length: int, of: str) -> bytes:
-    with _open(url, "GET", {"Range": f"bytes={start}-{start + length - 1}"}) as answer:
+def _part(url: str, start: int, length: int, of: str, bounds: Bounds) -> bytes:
+    with _open(url, "GET", {"Range": f"bytes={start}-{start + length - 1}"}, bounds) as answer:
         if _validator(answer.headers) != of:
             raise LoadFailed(Reason.MODEL_LOAD_FAILED, f"{told(url)} changed while it was read")
         if answer.status != 206 or _starts_at(answer.headers) != start:
@@ -183,14 +210,16 @@ def _part(url: str, start: int, length: int, of: str) -> bytes:
 
 def _go_on(url: str, into: Path, bounds: Bounds) -> None:
     """One attempt: the rest of what is missing, or all of it."""
-    have, of = _kept(into)
+    have, of = _kept(into) if bounds.patience is None or bounds.patience.resume else (0, "")
     headers = {"Range": f"bytes={have}-", "If-Range": of} if have else {}
     try:
-        answer = _open(url, "GET", headers)
+        answer = _open(url, "GET", headers, bounds)
     except urllib.error.HTTPError as exc:
         if exc.code != 416:
             raise
         exc.close()
+        if exc.headers.get("Content-Range", "") == f"bytes */{have}":
+            return  # nothing is missing
         into.unlink()  # longer than what is there now: another version
         raise _Broken("the file changed") from None
     with answer:
@@ -231,7 +260,7 @@ def _stream(url: str, answer: Answer, into: Path, start: int, bounds: Bounds) ->
 def _check_size(url: str, size: int, bounds: Bounds) -> None:
     if size > bounds.max_bytes:
         limit = f"{told(url)} has more than {bounds.max_bytes} bytes: put it on a volume and write pvc://"
-        raise LoadFailed(Reason.MODEL_LOAD_FAILED, limit)
+        raise TooLarge(Reason.MODEL_LOAD_FAILED, limit)
 
 
 def _kept(into: Path) -> tuple[int, str]:
@@ -258,66 +287,5 @@ def _starts_at(headers: http.client.HTTPMessage) -> int:
     return int(first) if first.isdigit() else -1
 
 
-def _open(url: str, method: str, headers: Mapping[str, str]) -> Answer:
-    request = urllib.request.Request(  # noqa: S310 - _OPENER has no handler but http and https
-        url, method=method, headers={"Accept-Encoding": "identity", "User-Agent": "raydock", **headers}
-    )
-    answer: Answer = _OPENER.open(request, timeout=SILENCE_S)
-    return answer
-
-
-METADATA: Final = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "168.63.129.16", "100.100.100.200")))
-"""Addresses beside link-local ones at which clouds tell a machine its secrets (AWS, Azure, Alibaba)."""
-
-
-def _refuse_metadata(connection: http.client.HTTPConnection) -> None:
-    """What is fetched may be named by data: it must not be the machine's own credentials."""
-    address = ipaddress.ip_address(connection.sock.getpeername()[0])
-    if address.is_link_local or address in METADATA:
-        connection.close()
-        raise LoadFailed(Reason.MODEL_LOAD_FAILED, "link-local and metadata addresses are not read")
-
-
-class _Connection(http.client.HTTPConnection):
-    @override
-    def connect(self) -> None:
-        super().connect()
-        _refuse_metadata(self)
-
-
-class _TlsConnection(http.client.HTTPSConnection):
-    @override
-    def connect(self) -> None:
-        super().connect()
-        _refuse_metadata(self)
-
-
-class _Http(urllib.request.HTTPHandler):
-    @override
-    def http_open(self, req: urllib.request.Request) -> Any:
-        return self.do_open(_Connection, req)
-
-
-class _Https(urllib.request.HTTPSHandler):
-    @override
-    def https_open(self, req: urllib.request.Request) -> Any:
-        return self.do_open(_TlsConnection, req, context=ssl.create_default_context())
-
-
-def _only_http() -> urllib.request.OpenerDirector:
-    """Without file:, ftp: and data:, which urllib's default opener reads and a redirect could name."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        _Http(),
-        _Https(),
-        urllib.request.HTTPRedirectHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
-_OPENER: Final = _only_http()
+def _open(url: str, method: str, headers: Mapping[str, str], bounds: Bounds) -> Answer:
+    return opening.open_url(url, method, headers, private=bounds.headers, timeout_s=SILENCE_S)

@@ -4,69 +4,31 @@ No error, and nothing of an answer that is passed on, names the agent's URL, its
 """
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aiohttp
 from yarl import URL
 
 from raydock.remote.body import read_up_to
-from raydock.remote.errors import (
-    ClientConnectionError,
-    ClientError,
-    ClientResponseIncompleteError,
-    ClientTimeoutError,
-    MalformedResponse,
-    of_status,
-)
+from raydock.remote.errors import ClientError
 from raydock.remote.persistence import persist
-from raydock.remote.redaction import redact, redact_text
-from raydock.wire.capacity import FEASIBILITY_PATH, Answer, Question, answer
-from raydock.wire.record import WireError
+from raydock.remote.terms import (
+    ANSWER_S,
+    BODY_MAX,
+    CONNECT_S,
+    AgentNotConfigured,
+    Credentials,
+    base_url,
+    capacity_answer,
+    failure,
+)
+from raydock.wire.capacity import FEASIBILITY_PATH, Answer, Question
 
-CONNECT_S: Final = 3.0
-"""For a connection: name, TCP and TLS."""
-ANSWER_S: Final = 10.0
-"""For the whole answer, from when the request went out."""
-BODY_MAX: Final = 1024 * 1024
-"""Bytes of an answer."""
+__all__ = ["AgentNotConfigured", "CapacityAgent", "Credentials", "agent_session"]
+
 CONNECTIONS: Final = 20
-
-
-class AgentNotConfigured(Exception):
-    """There is nobody to ask; the message says what to set, and names no address or path."""
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """Who asks."""
-
-    token: str = field(repr=False)
-    user_token: str = field(default="", repr=False)
-    """Sent as SYNAPSE-User when there is one."""
-    tenant: str = field(default="", repr=False)
-    """Sent as SYNAPSE-Tenant when there is one."""
-
-    def headers(self) -> dict[str, str]:
-        """Raises AgentNotConfigured for a token that is empty or no header could carry."""
-        if not self.token:
-            raise AgentNotConfigured("the capacity agent's token is empty: put it into the agent's Secret")
-        if not all(value.isascii() and value.isprintable() for value in self._values()):
-            raise AgentNotConfigured("the capacity agent's credentials want one line of ASCII each")
-        found = {"Authorization": self.token}
-        named = (("SYNAPSE-User", self.user_token), ("SYNAPSE-Tenant", self.tenant))
-        return found | {name: f"Token {_bare(value)}" for name, value in named if value}
-
-    def secrets(self) -> Iterator[str]:
-        """Texts that must be told to nobody."""
-        yield from self._values()
-        yield from (_bare(value) for value in self._values())
-
-    def _values(self) -> tuple[str, ...]:
-        return self.token, self.user_token, self.tenant
 
 
 class CapacityAgent:
@@ -110,10 +72,10 @@ class CapacityAgent:
                     status, retry_after = reply.status, reply.headers.get("Retry-After")
                     body = await _body(reply)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            failure = _failure(error, sent=sending.sent)
+            failed = _failure(error, sent=sending.sent)
         else:
-            return _answer(status, body, retry_after, hidden)
-        raise failure
+            return capacity_answer(status, body, retry_after, hidden)
+        raise failed
 
 
 class _Sending:
@@ -157,17 +119,10 @@ async def agent_session() -> AsyncIterator[aiohttp.ClientSession]:
 
 def _base(text: str) -> URL:
     try:
-        url = URL(text.strip())
-        host = url.host if url.scheme in ("http", "https") and url.port is not None else None
-    except ValueError:
-        url, host = URL(), None
-    if not host or url.user or url.password or url.query_string or url.fragment:
-        raise AgentNotConfigured("the capacity agent's URL wants the form https://HOST[:PORT][/PATH]")
-    return URL(f"{str(url).rstrip('/')}/")
-
-
-def _bare(value: str) -> str:
-    return value.removeprefix("Token ")
+        return URL(base_url(text, "the capacity agent's"))
+    except ValueError as error:
+        said = str(error)
+    raise AgentNotConfigured(said)
 
 
 async def _body(reply: aiohttp.ClientResponse) -> bytes | None:
@@ -179,41 +134,8 @@ async def _body(reply: aiohttp.ClientResponse) -> bytes | None:
 
 
 def _failure(error: Exception, *, sent: bool) -> ClientError:
-    """What a try without an answer is called."""
-    if isinstance(error, aiohttp.ClientResponseError):
-        return MalformedResponse(0)  # something answered, not in HTTP
-    if sent:
-        return ClientResponseIncompleteError(0)
-    return ClientTimeoutError(0) if isinstance(error, TimeoutError) else ClientConnectionError(0)
-
-
-def _answer(status: int, body: bytes | None, retry_after: str | None, hidden: tuple[str, ...]) -> Answer:
-    """What an answer says; raises what it stands for when it is none."""
-    if status // 100 != 2:
-        raise of_status(status, _detail(body, hidden), _seconds(retry_after))
-    if status != 200 or body is None:
-        raise MalformedResponse(status)
-    told: Answer | None = None
-    with suppress(WireError):
-        told = answer(body)
-    if told is None:
-        raise MalformedResponse(status)
-    return replace(
-        told,
-        reasons=tuple(redact_text(text, hidden) for text in told.reasons),
-        messages=tuple(redact_text(text, hidden) for text in told.messages),
+    return failure(
+        sent=sent,
+        timed_out=isinstance(error, TimeoutError),
+        no_http=isinstance(error, aiohttp.ClientResponseError),
     )
-
-
-def _detail(body: bytes | None, hidden: tuple[str, ...]) -> Any:
-    """An error's JSON, redacted; None for anything else: pages of a proxy say nothing that helps."""
-    try:
-        return redact(json.loads(body or b""), hidden)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Retry-After in seconds; None for a date, which would be of somebody else's clock."""
-    text = (retry_after or "").strip()
-    return float(text) if text.isdecimal() and len(text) < 10 else None

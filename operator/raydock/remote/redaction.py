@@ -31,9 +31,10 @@ _DEPTH: Final = 8
 
 def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
     """`text` without URLs, addresses and credentials. `secrets`: texts known to be one, in any case."""
+    text = _URLS.sub(URL, text)  # first: a known text within one would break it up, and its end would stay
     for secret in sorted({s for s in secrets if len(s) > 2}, key=len, reverse=True):
         text = re.sub(re.escape(secret), AUTH, text, flags=re.IGNORECASE)
-    text = _HEADERS.sub(rf"\1\2{AUTH}", _URLS.sub(URL, text))
+    text = _HEADERS.sub(rf"\1\2{AUTH}", text)
     text = _JWT.sub(AUTH, _SCHEMES.sub(AUTH, text))
     return _PEERS.sub(URL, _HOSTS.sub(rf"\1\2{URL}", text))
 

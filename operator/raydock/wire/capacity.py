@@ -36,18 +36,20 @@ class Question:
     metadata: Mapping[str, str] = field(default_factory=dict)
     """`plugin_code`, `agent`; from the operator also `namespace`, `name`, `phase`."""
 
+    def fields(self) -> dict[str, Any]:
+        """The request, as JSON holds it."""
+        return {
+            "kind": self.kind,
+            "num_cpus": self.num_cpus,
+            "num_gpus": self.num_gpus,
+            "memory_bytes": self.memory_bytes,
+            "replicas": self.replicas,
+            "metadata": dict(self.metadata),
+        }
+
     def body(self) -> str:
         """The request's JSON."""
-        return json.dumps(
-            {
-                "kind": self.kind,
-                "num_cpus": self.num_cpus,
-                "num_gpus": self.num_gpus,
-                "memory_bytes": self.memory_bytes,
-                "replicas": self.replicas,
-                "metadata": dict(self.metadata),
-            }
-        )
+        return json.dumps(self.fields())
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,19 @@ class Answer:
 
 
 def answer(body: bytes) -> Answer:
-    """The answer in an agent's 200. Raises WireError unless `allowed` is JSON's true or false, said once.
-
-    Everything else in it is a help for people: what is odd there is left out.
-    """
+    """The answer in an agent's 200. Raises WireError unless `allowed` is JSON's true or false, said once."""
     try:
         told = json.loads(body, object_pairs_hook=_said_once)
     except (ValueError, RecursionError):
         raise WireError("answer: not JSON") from None
+    return answer_of(told)
+
+
+def answer_of(told: Any) -> Answer:
+    """The answer that came as parsed JSON. Raises WireError unless `allowed` is true or false.
+
+    Everything else in it is a help for people: what is odd there is left out.
+    """
     if not isinstance(told, dict) or not isinstance(told.get("allowed"), bool):
         raise WireError("answer: want an object with `allowed` true or false")
     feasible = told.get("feasible_replicas")

@@ -12,7 +12,7 @@ from raydock.batch import plan
 from raydock.batch.inputs import parts, web
 from raydock.batch.inputs.place import Stat, Unreadable
 from raydock.errors import Retry, Terminal
-from raydock.models import fetch
+from raydock.models import fetch, opening
 from raydock.models.entry import LoadFailed
 from raydock.reasons import Reason
 from raydock.wire.job import JobConfig
@@ -124,7 +124,7 @@ def test_a_machines_own_secrets_are_never_read(address: str) -> None:
         def close(self) -> None:
             """As a socket's."""
 
-    connection = fetch._Connection("host")
+    connection = opening._Connection("host")
     connection.sock = Socket()
     with pytest.raises(LoadFailed, match="metadata addresses are not read"):
-        fetch._refuse_metadata(connection)
+        opening._refuse_metadata(connection)

@@ -12,7 +12,8 @@ from raydock.remote import capacity_agent
 from raydock.remote.capacity_agent import AgentNotConfigured, CapacityAgent, Credentials, agent_session
 from raydock.remote.errors import ClientError
 from raydock.wire.capacity import Answer, Question
-from tests.kit.agent import NO, YES, Behaviour, agent, answers, cut_off, dies, drips, hangs, in_turn
+from tests.kit.agent import NO, YES, Behaviour, agent, answers, cut_off, dies, hangs, in_turn
+from tests.kit.unclear_agent import AWAY, UNCLEAR
 
 TOKEN, USER, TENANT = "tok-planted-0001", "usr-planted-0002", "ten-planted-0003"
 PLANTED = (TOKEN, USER, TENANT, "127.0.0.1", "agent.planted.example")
@@ -82,51 +83,9 @@ async def test_only_allowed_decides(said: Any, allowed: bool) -> None:
     assert (got.allowed, tries) == (allowed, 1)
 
 
-BIG = b'{"allowed": true, "x": "' + b"y" * (2 * 1024 * 1024) + b'"}'
-AWAY = answers({"detail": "http://agent.planted.example/x"}, status=503)
-
-
 @pytest.mark.parametrize(
     ("behaves", "name", "tries"),
-    [
-        pytest.param(answers({"allowed": "true"}), "MalformedResponse", 1, id="text instead of true"),
-        pytest.param(answers({"allowed": 1}), "MalformedResponse", 1, id="1 instead of true"),
-        pytest.param(answers({"allowed": None}), "MalformedResponse", 1, id="null"),
-        pytest.param(answers({}), "MalformedResponse", 1, id="no allowed"),
-        pytest.param(answers([True]), "MalformedResponse", 1, id="no object"),
-        pytest.param(answers("true"), "MalformedResponse", 1, id="a bare true"),
-        pytest.param(answers("{"), "MalformedResponse", 1, id="no JSON"),
-        pytest.param(answers("[" * 200_000), "MalformedResponse", 1, id="JSON without a bottom"),
-        pytest.param(answers(""), "MalformedResponse", 1, id="empty"),
-        pytest.param(
-            answers('{"allowed": false, "allowed": true}'), "MalformedResponse", 1, id="both yes and no"
-        ),
-        pytest.param(answers(b"", status=204), "MalformedResponse", 1, id="204"),
-        pytest.param(answers(YES, status=202), "MalformedResponse", 1, id="202"),
-        pytest.param(answers(BIG), "MalformedResponse", 1, id="2 MiB"),
-        pytest.param(cut_off(), "MalformedResponse", 1, id="cut off"),
-        pytest.param(answers(YES, status=302, Location="/base/x"), "HTTPError", 1, id="302"),
-        pytest.param(answers(YES, status=307, Location="/base/x"), "HTTPError", 1, id="307"),
-        pytest.param(answers(YES, status=400), "ValidationError", 1, id="400"),
-        pytest.param(answers(YES, status=401), "AuthenticationError", 1, id="401"),
-        pytest.param(answers(YES, status=403), "AuthorizationError", 1, id="403"),
-        pytest.param(answers(YES, status=404), "NotFoundError", 1, id="404"),
-        pytest.param(answers(YES, status=409), "HTTPError", 1, id="409"),
-        pytest.param(answers(YES, status=422), "ValidationError", 1, id="422"),
-        pytest.param(answers(YES, status=429, Retry_After="1"), "RateLimitError", 1, id="429"),
-        pytest.param(answers(YES, status=500), "ServerError", 1, id="500"),
-        pytest.param(answers(YES, status=501), "ServerError", 1, id="501"),
-        pytest.param(answers(YES, status=502), "ServerError", 4, id="502"),
-        pytest.param(AWAY, "ServerError", 4, id="503"),
-        pytest.param(answers("<html>", status=504), "ServerError", 4, id="504"),
-        pytest.param(answers(YES, status=503, Retry_After="40"), "ServerError", 1, id="503, come back later"),
-        pytest.param(
-            answers({"error_type": "gpu_unavailable"}, status=503), "GpuUnavailableError", 1, id="no GPU"
-        ),
-        pytest.param(hangs(), "ClientResponseIncompleteError", 1, id="no answer"),
-        pytest.param(drips(), "ClientResponseIncompleteError", 1, id="an answer without an end"),
-        pytest.param(dies(), "ClientResponseIncompleteError", 1, id="dies after the question"),
-    ],
+    UNCLEAR,
 )
 async def test_what_is_unclear_is_an_error_by_name(behaves: Behaviour, name: str, tries: int) -> None:
     got, asked = await ask(behaves)

@@ -26,6 +26,7 @@ SECRETS = ("s3cr3t-token", "agent.example")
         ("at 10.0.0.1:8080", "at <redacted-url>"),
         ("my S3CR3T-token is out", "my <redacted-auth> is out"),
         ("AGENT.example says no", "<redacted-auth> says no"),
+        ("see https://agent.example/x?sig=abc", "see <redacted-url>"),
     ],
 )
 def test_a_text(text: str, want: str) -> None:

@@ -1,0 +1,115 @@
+"""The process that runs one action: `python -m raydock.sdk.plugins.entrypoint` (contracts/actions.md 12)."""
+
+import json
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from raydock.remote.redaction import redact_text
+from raydock.sdk.loggers.base import BaseLogger
+from raydock.sdk.loggers.job import JobLogger
+from raydock.sdk.loggers.local import ConsoleLogger
+from raydock.sdk.plugins.connections import PREFIXES, agent_client, backend_client
+from raydock.sdk.plugins.context import LANGUAGE_ENV, RuntimeContext
+from raydock.sdk.plugins.discovery import load_action
+from raydock.sdk.plugins.environment import PluginEnvironment
+from raydock.sdk.plugins.results import result_record
+from raydock.sdk.plugins.steps.termination import terminated_as_exit
+
+ENTRYPOINT_ENV: Final = "SYNAPSE_ACTION_ENTRYPOINT"
+PARAMS_ENV: Final = "SYNAPSE_ACTION_PARAMS"
+PARAMS_FILE_ENV: Final = "SYNAPSE_ACTION_PARAMS_FILE"
+RESULT_START: Final = "__SYNAPSE_RESULT_START__"
+RESULT_END: Final = "__SYNAPSE_RESULT_END__"
+
+
+def main() -> int:
+    """Run the action that the environment names; the exit code."""
+    here = str(Path.cwd())
+    if here not in sys.path[:1]:
+        sys.path.insert(0, here)
+    return run(PluginEnvironment.from_environ(prefixes=PREFIXES), sys.stdout, sys.stderr)
+
+
+def run(
+    env: PluginEnvironment,
+    out: TextIO,
+    err: TextIO,
+    *,
+    connect: Callable[[PluginEnvironment], Any] = backend_client,
+    connect_agent: Callable[[PluginEnvironment], Any] = agent_client,
+) -> int:
+    """Run the action, tell the backend, and write the result to `out`: 0, or 1 with a traceback on `err`."""
+    job_id = env.get_str("SYNAPSE_JOB_ID") or env.get_str("RAY_JOB_ID") or None
+    client = connect(env)
+    logger = _logger(client, job_id)
+    secrets = _secrets(env, client)
+    try:
+        with terminated_as_exit():
+            if isinstance(logger, JobLogger):
+                logger.tell({"status": "RUNNING"})
+            context = RuntimeContext(
+                logger=logger,
+                env=env,
+                job_id=job_id,
+                client=client,
+                agent_client=connect_agent(env),
+                language=env.get_str(LANGUAGE_ENV),
+            )
+            record = result_record(load_action(_entrypoint(env)).dispatch(_params(env), context))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the job has failed
+        logger.finish(also=_failed(redact_text(str(error) or type(error).__name__, secrets)))
+        err.write(redact_text(traceback.format_exc(), secrets))
+        return 1
+    except BaseException as error:
+        logger.finish(also=_failed(f"interrupted ({type(error).__name__})"))
+        raise
+    logger.finish(success=True, also={"status": "SUCCEEDED", "result": record})
+    out.write(f"{RESULT_START}\n{json.dumps(record)}\n{RESULT_END}\n")
+    out.flush()
+    return 0
+
+
+def _logger(client: Any, job_id: str | None) -> BaseLogger:
+    return ConsoleLogger() if client is None or job_id is None else JobLogger(client, job_id)
+
+
+def _entrypoint(env: PluginEnvironment) -> str:
+    entrypoint = env.get_str(ENTRYPOINT_ENV)
+    if not entrypoint:
+        raise ValueError(f"{ENTRYPOINT_ENV} not set")
+    return entrypoint
+
+
+def _params(env: PluginEnvironment) -> Mapping[str, Any]:
+    """The parameters. Raises ValueError where there are none, or no JSON object."""
+    source, text = PARAMS_ENV, env.get_str(PARAMS_ENV)
+    if not text:
+        source, file = PARAMS_FILE_ENV, env.get_str(PARAMS_FILE_ENV)
+        if not file:
+            raise ValueError(f"No params provided via {PARAMS_ENV} or {PARAMS_FILE_ENV}")
+        text = Path(file).read_text(encoding="utf-8")
+    try:
+        params = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{source} is not JSON: {error.msg} at character {error.pos}") from None
+    if not isinstance(params, dict):
+        message = f"{source}: want a JSON object, got {type(params).__name__}"
+        raise ValueError(message)  # noqa: TRY004 - the text is of another form, it has no other type
+    return params
+
+
+def _failed(text: str) -> dict[str, Any]:
+    return {"status": "FAILED", "result": {"error": text}}
+
+
+def _secrets(env: PluginEnvironment, client: Any) -> tuple[str, ...]:
+    """Texts that no error may hold."""
+    own = [env.get_str(name) for name in env if name.endswith(("_TOKEN", "_KEY"))]
+    return (*(value for value in own if value), *getattr(client, "hidden", ()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
