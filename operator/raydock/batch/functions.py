@@ -11,6 +11,8 @@ from raydock.reasons import Reason
 PREDICT: Final = "predict"
 RECONFIGURE: Final = "reconfigure"
 """Takes params; never what predicts."""
+BATCHES: Final = frozenset({"DataFrame", "Table", "list", "List", "Sequence"})
+"""Types of a parameter that is surely a batch; who builds an application takes a dict or a pydantic model."""
 HOW: Final = (
     "a batch job calls predict(batch): define it in the class of importPath, or beside the application, "
     "or name another function in spec.function"
@@ -67,14 +69,15 @@ def choose(found: Any, module: Any, name: str | None) -> Chosen:
 
     Raises LoadFailed: PARAMS_INVALID with the names that there are, IMPORT_FAILED where nothing predicts.
     """
+    if name is None and inspect.isroutine(found) and _predicts(found, getattr(module, PREDICT, None)):
+        return Chosen(Holder(module, lambda: module), "", found)
     holders = list(_holders(found, module))
     for holder in holders:
         function = getattr(holder.where, name or PREDICT, None)
         if callable(function):
             return Chosen(holder, name or PREDICT, function)
-    beside = Holder(module, lambda: module)
     if inspect.isroutine(found) and name in (None, getattr(found, "__name__", "")):
-        return Chosen(beside, "", found)
+        return Chosen(Holder(module, lambda: module), "", found)
     names = list(dict.fromkeys(name for holder in holders for name in _functions(holder.where, module)))
     if name:
         raise LoadFailed(Reason.PARAMS_INVALID, f"spec.function is {name!r}, {_has(names)}")
@@ -100,6 +103,37 @@ def _holders(found: Any, module: Any) -> Iterator[Holder]:
     bound = getattr(found, "_bound_deployment", None)  # a Ray Serve application
     if bound is not None:
         yield Holder(bound.func_or_class, lambda: bound.func_or_class(*bound.init_args, **bound.init_kwargs))
+
+
+def _predicts(found: Any, beside: Any) -> bool:
+    """Whether the function of an import path predicts itself, where its module has a predict() `beside` it.
+
+    Else it builds an application. Raises LoadFailed(PARAMS_INVALID) where nothing tells one from the other:
+    the wrong one of two models is worse than none.
+    """
+    if not callable(beside) or beside is found:
+        return True
+    try:
+        signature = inspect.signature(found)
+    except (TypeError, ValueError):  # a built-in
+        return True
+    takes = [parameter.annotation for parameter in signature.parameters.values()]
+    if not takes or _named(signature.return_annotation) == "Application":
+        return False
+    if _named(takes[0]) in BATCHES or signature.return_annotation is not inspect.Signature.empty:
+        return True
+    own = getattr(found, "__name__", "it")
+    raise LoadFailed(
+        Reason.PARAMS_INVALID,
+        f"importPath names {own}(), and its module has predict(), too: name the one that is to predict "
+        "in spec.function",
+    )
+
+
+def _named(annotation: Any) -> str:
+    """Last part of an annotation's name, also of one that is kept as text."""
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    return text.partition("[")[0].strip().rpartition(".")[2]
 
 
 def _functions(where: Any, module: Any) -> list[str]:

@@ -73,6 +73,55 @@ def test_what_predicts(attribute: str, name: str, want: str, module: Any) -> Non
     assert answer(module, getattr(module, attribute), name) == want
 
 
+BESIDE = """
+import pyarrow as pa
+def predict(batch): return "predict"
+def of_batches(batch: pa.Table): return "of batches"
+def of_text(batch: "list[dict]"): return "of text"
+def gives(batch) -> list: return "gives"
+def builds(args) -> "serve.Application": return None
+def builds_by_type(args: dict) -> Application: return None
+def builds_of_nothing(): return None
+def unclear(batch): return "unclear"
+def unclear_dict(batch: dict): return "unclear"
+"""
+
+
+@pytest.fixture
+def beside() -> ModuleType:
+    made = ModuleType("user_beside")
+    made.__dict__["Application"] = type("Application", (), {})
+    exec(BESIDE, made.__dict__)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("attribute", "name", "want"),
+    [
+        ("predict", "", "predict"),
+        ("of_batches", "", "of batches"),
+        ("of_text", "", "of text"),
+        ("gives", "", "gives"),
+        ("builds", "", "predict"),
+        ("builds_by_type", "", "predict"),
+        ("builds_of_nothing", "", "predict"),
+        ("unclear", "unclear", "unclear"),
+        ("unclear", "predict", "predict"),
+    ],
+)
+def test_a_function_beside_predict(attribute: str, name: str, want: str, beside: ModuleType) -> None:
+    assert answer(beside, getattr(beside, attribute), name) == want
+
+
+@pytest.mark.parametrize("attribute", ["unclear", "unclear_dict"])
+def test_which_of_two_functions_is_meant_is_not_guessed(attribute: str, beside: ModuleType) -> None:
+    with pytest.raises(
+        LoadFailed, match=rf"importPath names {attribute}\(\), and its module has predict"
+    ) as told:
+        choose(getattr(beside, attribute), beside, None)
+    assert told.value.reason is Reason.PARAMS_INVALID
+
+
 def test_a_module_may_be_what_predicts() -> None:
     one = ModuleType("one")
     exec("import json\nfrom json import loads\ndef score(batch): return 'score'", one.__dict__)
