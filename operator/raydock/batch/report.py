@@ -18,6 +18,8 @@ from raydock.wire.job import JobConfig
 from raydock.wire.ledger import CommitRecord, FailedRow, JobOutput
 from raydock.wire.progress import Failure, Output, Report
 
+PACE_AFTER_S: Final = 2.0
+"""Of a pace that holds: before, what was done while models were loaded counts as done in no time."""
 EVERY_S: Final = 1.0
 RETRY_MAX_S: Final = 15.0
 """Longest pause between two tries at a report that was not taken."""
@@ -62,8 +64,10 @@ class Counts:
     def committed(self, record: CommitRecord) -> None:
         """One more shard is in the ledger."""
         self._add(record)
-        done, total = self.report.rows_done, self.report.rows_total
-        per_second = (done - self._rows_before) / max(self._clock() - self._began, 0.001)
+        done, total, seconds = self.report.rows_done, self.report.rows_total, self._clock() - self._began
+        if seconds < PACE_AFTER_S:
+            return
+        per_second = (done - self._rows_before) / seconds
         eta_seconds = round((total - done) / per_second) if per_second else None
         self.report = replace(self.report, rows_per_second=round(per_second), eta_seconds=eta_seconds)
 

@@ -64,9 +64,9 @@ class Lines:
 class Bar:
     """For people at a terminal."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, job: Job) -> None:
         self._progress = progress
-        self._task = progress.add_task("", total=None, told="")
+        self._task = progress.add_task(f"{job.name} {job.state}", total=None, told=job.message[:80])
 
     def show(self, job: Job) -> None:
         """Move the bar."""
@@ -85,7 +85,7 @@ class Bar:
 
 
 @contextmanager
-def _display(clock: Clock) -> Iterator[Display]:
+def _display(clock: Clock, job: Job) -> Iterator[Display]:
     console = Console(stderr=True, emoji=False)
     if not console.is_terminal:
         yield Lines(clock)
@@ -96,8 +96,10 @@ def _display(clock: Clock) -> Iterator[Display]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[told]}", markup=False),
     )
-    with Progress(*columns, console=console) as progress:
-        yield Bar(progress)
+    progress = Progress(*columns, console=console)
+    bar = Bar(progress, job)  # before its first frame is drawn
+    with progress:
+        yield bar
 
 
 def until_ended(
@@ -108,7 +110,7 @@ def until_ended(
     again = f"attach again with: raydock batch wait {how}"
     last = job
     try:
-        with _display(clock) as display:
+        with _display(clock, job) as display:
             for seen in follow(session, job.name, job.namespace, timeout_s=timeout_s, clock=clock):
                 if isinstance(seen, Lost):
                     display.say(f"{seen.why}; trying again, the job goes on")

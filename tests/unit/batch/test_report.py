@@ -38,8 +38,10 @@ def test_counts_hold_earlier_attempts_and_speed_holds_this_one() -> None:
     now[0] = 5
     counts.loaded()
     assert counts.report.category == "inference"
-    now[0] = 7
+    now[0] = 5.01
     counts.committed(record(4))
+    assert (counts.report.rows_done, counts.report.rows_per_second) == (500, 0)  # not yet 10,000 in a second
+    now[0] = 7
     counts.committed(record(5))
     told = counts.report
     assert (told.percent, told.rows_done, told.shards_done) == (60, 600, 6)

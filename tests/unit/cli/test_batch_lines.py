@@ -39,13 +39,15 @@ def test_figures_alone_are_told_once_in_ten_seconds(capsys: pytest.CaptureFixtur
 def test_a_terminal_shows_the_newest_state() -> None:
     out = io.StringIO()
     told = (TextColumn("{task.description}", markup=False), TextColumn("{task.fields[told]}", markup=False))
-    with Progress(*told, console=Console(file=out, force_terminal=True, width=100)) as progress:
-        bar = Bar(progress)
+    progress = Progress(*told, console=Console(file=out, force_terminal=True, width=100))
+    bar = Bar(progress, job(batch_job("Pending")))
+    with progress:
         bar.show(job(batch_job("Queued", message="[1] GPU is missing")))
         progress.refresh()
         bar.say("no connection [x]")
         bar.show(job(batch_job("Running", progress={"percent": 4, "rowsDone": 4, "rowsTotal": 100})))
     shown = out.getvalue()
+    assert shown.lstrip("\x1b[?25l").startswith("job Pending")
     assert "job Queued [1] GPU is missing" in shown
     assert "no connection [x]" in shown
     assert "job Running 4 %, 4 of 100 rows" in shown
