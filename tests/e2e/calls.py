@@ -3,7 +3,7 @@
 import http.client
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event, Thread
@@ -39,13 +39,13 @@ class Client:
             parts.hostname or "", parts.port or 80, timeout=patience_s
         )
 
-    def post(self, rows: Sequence[Mapping[str, float]], **headers: str) -> Answer:
-        """POST rows as JSON. A broken connection is an error: POST is not repeated."""
+    def post(self, body: Any, **headers: str) -> Answer:
+        """POST `body` as JSON. A broken connection is an error: POST is not repeated."""
         auth = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         self._connection.request(
             "POST",
             self.path,
-            json.dumps(list(rows)),
+            json.dumps(body),
             {
                 "Content-Type": "application/json",
                 **auth,

@@ -14,7 +14,8 @@ import yaml
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
-QUICKSTART = ROOT / "examples" / "quickstart"
+EXAMPLES = ROOT / "examples"
+QUICKSTART = EXAMPLES / "quickstart"
 POLL_S = 0.5
 OURS = "raydock.io"
 
@@ -147,10 +148,10 @@ class Cluster:
         return self.all("pods", "-l", f"{OURS}/{label}={value},ray.io/node-type=head")
 
 
-def quickstart(namespace: str, images: Mapping[str, str], *names: str) -> Iterator[dict[str, Any]]:
-    """The objects of examples/quickstart in another namespace, and with the image that was built here."""
-    for name in names:
-        text = (QUICKSTART / name).read_text()
+def examples(namespace: str, images: Mapping[str, str], *paths: str) -> Iterator[dict[str, Any]]:
+    """The objects of these files in examples/, in another namespace and with the image built here."""
+    for path in paths:
+        text = (EXAMPLES / path).read_text()
         public = "ghcr.io/raydock/raydock-runtime:0.1.0"
         for obj in yaml.safe_load_all(text.replace(public, images["RUNTIME_IMAGE"])):
             if obj["kind"] == "Namespace":

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.cluster import ROOT, Cluster, quickstart, until
+from tests.e2e.cluster import ROOT, Cluster, examples, until
 
 NAMESPACE = "e2e"
 SYSTEM = "raydock-system"
@@ -67,11 +67,12 @@ def iris(node: Cluster, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     reuse = request.config.getoption("--reuse")
     if not reuse:
         remove(node)
-    node.apply(*quickstart(NAMESPACE, node.images, "00-volume.yaml"))
+    node.apply(*examples(NAMESPACE, node.images, "quickstart/00-volume.yaml"))
     if node.get("job", "iris-train") is None:
-        node.apply(*quickstart(NAMESPACE, node.images, "01-train.yaml"))
+        node.apply(*examples(NAMESPACE, node.images, "quickstart/01-train.yaml"))
     node.kubectl("wait", "--for=condition=Complete", "job/iris-train", "--timeout=300s")
-    node.apply(*quickstart(NAMESPACE, node.images, "code.yaml", "deployments.yaml", "endpoint.yaml"))
+    served = ("quickstart/code.yaml", "quickstart/deployments.yaml", "quickstart/endpoint.yaml")
+    node.apply(*examples(NAMESPACE, node.images, *served))
     for name in ("iris-v1", "iris-v2"):
         node.wait("deployments", name)
     node.wait("inferenceendpoints", "iris", timeout_s=120)

@@ -13,7 +13,7 @@ import pytest
 from sklearn.datasets import load_iris
 
 from tests.e2e.calls import FLOWER, Client, ask
-from tests.e2e.cluster import Cluster, quickstart
+from tests.e2e.cluster import Cluster, examples
 
 pytestmark = pytest.mark.e2e
 FEATURES = list(FLOWER)
@@ -75,7 +75,7 @@ def test_keys_are_checked(iris: Cluster) -> None:
 
 
 def test_a_batch_job_writes_what_the_model_itself_predicts(iris: Cluster) -> None:
-    iris.apply(*quickstart(iris.namespace, iris.images, "batchjob.yaml"))
+    iris.apply(*examples(iris.namespace, iris.images, "quickstart/batchjob.yaml"))
     iris.wait("batchjobs", "iris")
     check_output(iris.volume("iris"), "predictions")
     job = iris.get("batchjobs.raydock.io", "iris")

@@ -216,13 +216,14 @@ SPEAKS_TO_SERVE = frozenset({"Deployment", "rollback", "scaling"})
 
 async def play(scene: Scene, world: World, crash: Crash, restart: Callable[[], Awaitable[Running]]) -> None:
     """Play `scene`; when the operator dies in it, another one takes over."""
-    crash.happens_to(world.operator)
+    dies = world.operator
+    crash.happens_to(dies)
     playing = asyncio.ensure_future(scene(world))
     while not playing.done():
         await asyncio.wait([playing], timeout=0.05)
-        if crash.happened and not world.operator.stop.is_set():
-            world.operator.stop.set()
-            await world.operator.ended
+        if crash.happened and world.operator is dies:  # once: what is stuck must not be cured by more restarts
+            dies.stop.set()
+            await dies.ended
             world.operator = await restart()
     await playing
 
