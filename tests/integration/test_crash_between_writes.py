@@ -221,7 +221,7 @@ async def play(scene: Scene, world: World, crash: Crash, restart: Callable[[], A
     playing = asyncio.ensure_future(scene(world))
     while not playing.done():
         await asyncio.wait([playing], timeout=0.05)
-        if crash.happened and world.operator is dies:  # once: what is stuck must not be cured by more restarts
+        if crash.happened and world.operator is dies:  # once: more restarts would cure what is stuck
             dies.stop.set()
             await dies.ended
             world.operator = await restart()

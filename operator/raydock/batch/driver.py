@@ -49,8 +49,10 @@ def run(ledger: Ledger, owner: Owner, counts: Counts, steps: Steps) -> JobOutput
 
 def _run(ledger: Ledger, owner: Owner, counts: Counts, steps: Steps) -> JobOutput:
     ledger.refuse_foreign_files()
-    plan = ledger.plan() or steps.propose_plan()
-    steps.check_plan(plan)
+    known = ledger.plan()
+    proposed = known or steps.propose_plan()
+    if known is not None:
+        steps.check_plan(known)
     ledger.open()
     owner.acquire()
     ledger.settle()
@@ -58,7 +60,9 @@ def _run(ledger: Ledger, owner: Owner, counts: Counts, steps: Steps) -> JobOutpu
     published = ledger.finished()
     if published is not None:
         return published
-    plan = ledger.agree(plan)
+    plan = ledger.agree(proposed)
+    if plan != proposed:  # of another driver: it may be older than the files
+        steps.check_plan(plan)
     committed = ledger.records()
     counts.planned(plan.rows, len(plan.shards), list(committed.values()))
     steps.tell(counts.report)

@@ -3,22 +3,18 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
 
 from raydock.batch import shards
 from raydock.batch.inputs import columns, of
+from raydock.batch.inputs.at_once import threads
 from raydock.batch.inputs.places import Places
-from raydock.batch.inputs.reading import refuse_changed
+from raydock.batch.inputs.reading import refuse_any_changed
 from raydock.batch.shards import InputFile, Shard
 from raydock.batch.storage import Storage
 from raydock.errors import Terminal
 from raydock.reasons import Reason
 from raydock.wire.job import JobConfig
-
-STATS_AT_ONCE: Final = 16
-"""Threads that look whether files changed: network storages answer slowly, not little."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +70,8 @@ def refuse_changed_files(plan: Plan, claims_dir: str) -> None:
     """Raises Terminal(INPUT_CHANGED) when a file of `plan` is not what it was."""
     places = Places(claims_dir)
     files = (*plan.files, *(file for shard in plan.shards for file in shard.files))
-    with ThreadPoolExecutor(STATS_AT_ONCE) as pool:
-        for _ in pool.map(lambda file: refuse_changed(file, places), files):
-            pass
+    with threads() as pool:
+        refuse_any_changed(files, places, pool)
 
 
 def fingerprint(files: Iterable[InputFile]) -> str:

@@ -15,7 +15,7 @@ SHARDS_PER_WORKER: Final = 8
 """How many shards each worker should get: what a kill costs, and the wait for the last worker, is a shard."""
 BATCHES_PER_SHARD: Final = 8
 """Below so many batches a shard costs more to plan and commit than it is worth."""
-PACK_BYTES_MIN: Final = 64 << 20
+PACK_BYTES_MIN: Final = 8 << 20
 """Bytes of listed files below which a shard is not worth its commit."""
 PACK_BYTES_MAX: Final = 1 << 30
 """Bytes of listed files above which a kill costs too much."""

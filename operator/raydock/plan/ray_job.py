@@ -176,7 +176,7 @@ def _template(cr: BatchJob, kept: Record, defaults: Defaults, resources: Shape, 
     env = {
         "PYTHONPATH": paths.CODE_DIR,
         "RAY_USAGE_STATS_ENABLED": "0",
-        # Else the log warns of resources that no node has, as no autoscaler adds any, while the job does well.
+        # Else the log of a job that does well warns of resources that no node has, as nothing adds nodes.
         "RAY_SCHEDULER_EVENTS": "0",
         # A suspended or deleted job's driver would otherwise run on for half a minute beside its successor.
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",

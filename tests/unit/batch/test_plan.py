@@ -1,6 +1,9 @@
 """Shards from metadata: each row of the input in one of them, none too large."""
 
 import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,11 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydock.batch import plan, shards
-from raydock.batch.shards import InputFile, Source, Unit
+from raydock.batch import driver, plan, shards
+from raydock.batch.ledger import Ledger, drafts_dir
+from raydock.batch.outputs import storage_at
+from raydock.batch.owner import Owner
+from raydock.batch.report import Counts
+from raydock.batch.shards import InputFile, Shard, Source, Unit
 from raydock.errors import Terminal
 from raydock.reasons import Reason
 from raydock.wire.job import JobConfig, TablesInput
+from raydock.wire.ledger import JobName
 
 layouts = st.lists(st.lists(st.integers(0, 60), max_size=8), max_size=12)
 
@@ -198,3 +206,31 @@ def test_a_file_that_changed_after_planning_is_refused(change: str, claims: Path
     with pytest.raises(Terminal, match=r"data/in/b\.parquet was") as refused:
         plan.refuse_changed_files(made, str(claims))
     assert refused.value.reason is Reason.INPUT_CHANGED
+
+
+@pytest.mark.parametrize("whose", ["an earlier attempt's", "another driver's", "its own"])
+def test_a_plan_is_checked_unless_it_was_made_just_now(whose: str, claims: Path) -> None:
+    """Another driver's may be older than the files that this one planned with."""
+    name = JobName("demo", "score", "3f2a9c01")
+    storage = storage_at("pvc://data/out/", drafts_dir(name.uid), str(claims))
+    ledger, checked = Ledger(storage, name), list[plan.Plan]()
+    known = plan.Plan("sha256:1", 1, ("id",), (), (Shard(0, 1, ()),))
+
+    def propose() -> plan.Plan:
+        if whose == "another driver's":
+            ledger.open()
+            ledger.agree(known)
+        return replace(known, fingerprint="sha256:2")
+
+    if whose == "an earlier attempt's":
+        ledger.open()
+        ledger.agree(known)
+    steps = driver.Steps(propose, checked.append, stopped, lambda _: None)
+    with pytest.raises(Terminal, match="as far as this goes"):
+        driver.run(ledger, Owner(storage, name, time.sleep), Counts(job("pvc://data/in"), 1), steps)
+    assert checked == ([] if whose == "its own" else [known])
+
+
+def stopped(*_: object) -> Iterator[None]:
+    """In place of the workers."""
+    raise Terminal(Reason.JOB_FAILED, "as far as this goes")

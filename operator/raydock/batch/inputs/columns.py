@@ -6,13 +6,14 @@ of a name that no user's column has.
 
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import pyarrow as pa
 
 from raydock.batch.inputs import references
+from raydock.batch.inputs.at_once import each, threads
 from raydock.batch.inputs.media import audio_format, type_of
 from raydock.batch.inputs.place import Unreadable
 from raydock.batch.inputs.places import Places
@@ -28,8 +29,6 @@ FILE_MAX: Final = 512 << 20
 """Bytes of one file that is read for a row."""
 ASSUMED_BYTES: Final = 8 << 20
 """Of a file whose server does not say how large it is."""
-READS_AT_ONCE: Final = 16
-"""Threads that read: small files on a network storage cost time, not bandwidth."""
 TOLD_MAX: Final = 200
 """Characters of a name that a message shows."""
 _CONVERTED: Final = "\0converted "
@@ -91,16 +90,14 @@ class Converter:
         if not self._handled:
             yield Converted(rows.batch)
             return
-        with ThreadPoolExecutor(READS_AT_ONCE) as pool:
+        with threads() as pool:
             yield from _Batch(rows, self._handled, self._places, pool).pieces()
 
 
 class _Batch:
     """One batch on its way: the files that each row names, and what is known of them."""
 
-    def __init__(
-        self, rows: Rows, how: Mapping[str, ColumnHandling], places: Places, pool: ThreadPoolExecutor
-    ) -> None:
+    def __init__(self, rows: Rows, how: Mapping[str, ColumnHandling], places: Places, pool: Executor) -> None:
         self._rows = rows
         self._places = places
         self._pool = pool
@@ -177,7 +174,7 @@ class _Batch:
     def _each(self, of: Callable[[_File], T], files: set[_File]) -> dict[_File, T]:
         """What `of` gives for each file; rows with one that cannot be read are noted."""
         ordered = sorted(files, key=lambda file: (file.uri, file.way))
-        tried = dict(zip(ordered, self._pool.map(lambda file: _tried(of, file), ordered), strict=True))
+        tried = dict(zip(ordered, each(self._pool, lambda file: _tried(of, file), ordered), strict=True))
         broken = {file: found for file, found in tried.items() if isinstance(found, _Broken)}
         if broken:
             for row, named in enumerate(self._files):

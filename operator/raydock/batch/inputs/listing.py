@@ -1,20 +1,16 @@
 """Files that are a row each: listed when the job is planned, read where the model is."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final
 
 import pyarrow as pa
 
+from raydock.batch.inputs.at_once import each, threads
 from raydock.batch.inputs.find import compiled_pattern, listed, matching, none_found
 from raydock.batch.inputs.place import Unreadable
 from raydock.batch.inputs.places import Places
-from raydock.batch.inputs.reading import Found, Reading, invalid, refuse_changed, unread
+from raydock.batch.inputs.reading import Found, Reading, invalid, refuse_any_changed, unread
 from raydock.batch.shards import InputFile, Shard
 from raydock.wire.job import FilesInput, JobConfig
-
-STATS_AT_ONCE: Final = 16
-"""Threads that look at files: network storages answer slowly, not little."""
 
 
 def look(config: JobConfig, given: FilesInput, places: Places) -> Found:
@@ -28,17 +24,16 @@ def look(config: JobConfig, given: FilesInput, places: Places) -> Found:
     if not uris:
         missed = f"matches files.pattern {given.pattern!r}"
         raise invalid(none_found(given.uri, listing, missed, places))
-    with ThreadPoolExecutor(STATS_AT_ONCE) as pool:
-        return Found((given.column,), listed=tuple(pool.map(lambda uri: _seen(uri, places), uris)))
+    with threads() as pool:
+        return Found((given.column,), listed=tuple(each(pool, lambda uri: _seen(uri, places), uris)))
 
 
 def read(shard: Shard, how: Reading, places: Places) -> Iterator[pa.RecordBatch]:
     """URIs of the files of `shard`, at most `how.most` at once. Raises Terminal(INPUT_CHANGED), OSError."""
-    with ThreadPoolExecutor(STATS_AT_ONCE) as pool:
+    with threads() as pool:
         for begin in range(0, shard.rows, how.most):
             files = shard.files[begin : begin + how.most]
-            for _ in pool.map(lambda file: refuse_changed(file, places), files):
-                pass
+            refuse_any_changed(files, places, pool)
             yield pa.record_batch([pa.array([file.uri for file in files], pa.string())], list(how.columns))
 
 

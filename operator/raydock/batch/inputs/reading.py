@@ -1,10 +1,12 @@
 """What every kind of input gives to planning, and takes and gives when a worker reads."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from raydock.batch.inputs.at_once import each
 from raydock.batch.inputs.place import Unavailable, Unreadable
 from raydock.batch.inputs.places import Places
 from raydock.batch.shards import InputFile, Source
@@ -63,6 +65,12 @@ def unread(told: str, exc: Exception, form: str = "") -> Unfinished:
     if isinstance(exc, Unavailable):
         return Retry(Reason.JOB_FAILED, f"{told} cannot be read now: {exc}")
     return invalid(f"{told} cannot be read{form}: {exc}")
+
+
+def refuse_any_changed(files: Sequence[InputFile], places: Places, pool: Executor) -> None:
+    """`refuse_changed` of each of `files`, by threads of `pool`."""
+    for _ in each(pool, lambda file: refuse_changed(file, places), files):
+        pass
 
 
 def refuse_changed(file: InputFile, places: Places) -> None:
