@@ -16,7 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.batch.model import Brightness, Iris
+from benchmarks.batch.brightness import Brightness
+from benchmarks.batch.model import Iris
 from raydock.batch.__main__ import main as drive
 from raydock.wire.job import FilesInput, JobConfig, TablesInput
 from raydock.wire.record import dumps
@@ -100,7 +101,9 @@ def _drive(kind: str, source: Path, output: Path, workers: int, batch: int, mode
         namespace="bench",
         name="bench",
         uid=f"{time.time_ns():016x}-bench",
-        import_path=f"benchmarks.batch.model:{model or ('Brightness' if kind == IMAGES else 'Iris')}",
+        import_path="benchmarks.batch.brightness:Brightness"
+        if kind == IMAGES
+        else f"benchmarks.batch.model:{model or 'Iris'}",
         tables=TablesInput(() if kind == IMAGES else (uri,)),
         files=FilesInput(uri, column="image", convert_to="RawBytes") if kind == IMAGES else None,
         output_uri=f"pvc://{output.relative_to(claims)}/",
