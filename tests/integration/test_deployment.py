@@ -74,7 +74,8 @@ async def test_converged_means_silent_also_after_a_restart(
         ("patch", "Pod"),  # its kubelet shall bring the access file
         ("patch", "RayService"),  # who holds which keys
     ]
-    assert 2 <= len([entry for entry in made if entry == ("apply/status", KIND)]) <= 3
+    # At most one for each step that a pass saw by itself: made, pod there, pod up, application up, answers.
+    assert 2 <= len([entry for entry in made if entry == ("apply/status", KIND)]) <= 5
     assert await first.writes_in(quiet_s=5) == []
     first.stop.set()
     await first.ended
