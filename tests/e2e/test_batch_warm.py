@@ -128,6 +128,7 @@ def test_the_second_job_begins_within_two_seconds(keeping: Cluster) -> None:
     remove(keeping, "warm-2")
 
 
+@pytest.mark.slow  # a minute and a half, and test_warm_clusters has it against an API server
 def test_another_secret_value_is_another_kind_and_a_failure_ends_a_cluster(keeping: Cluster) -> None:
     secret = {
         "apiVersion": "v1",

@@ -88,6 +88,7 @@ def near(number: int, percent: int) -> bool:
     return abs(number - share * REQUESTS) < SIGMAS * sqrt(REQUESTS * share * (1 - share))
 
 
+@pytest.mark.slow  # four minutes; a thousand requests are split in test_quickstart
 def test_ninety_to_ten_with_copies_of_ten(iris: Cluster, counting: Served) -> None:
     counting.apply()
     counting.ready()
