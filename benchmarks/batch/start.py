@@ -75,7 +75,7 @@ def warm(there: Room, count: int) -> list[tuple[float, float]]:
         while not is_free(there) or time.time() - ended < REST_S:
             if time.time() - ended > LATE_S:
                 raise RuntimeError("no cluster is kept: set settings.warmClusters.idleSeconds")
-            time.sleep(POLL_S)
+            time.sleep(POLL_S)  # an annotation of Kubernetes, asked for by kubectl: nothing to wait on
     print(f"{'the first, cold':22} {took[0][0]:6.2f} s")
     return took[1:]
 

@@ -3,10 +3,16 @@
 What is called and given back was taken from the real packages; tests with these show the seam, no model.
 """
 
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, Final
+
+import pytest
+
+from raydock.wire.paths import MODEL_PATH_ENV, TASK_ENV
 
 KNOWN: Final = ("fill-mask", "text-classification", "text-generation")
 
@@ -51,3 +57,14 @@ def packages(made: list[SmallPipeline], *, gpus: bool = False) -> dict[str, Modu
     transformers.pipeline = pipeline  # type: ignore[attr-defined]  # a module made here
     torch.cuda = SimpleNamespace(is_available=lambda: gpus)  # type: ignore[attr-defined]  # as above
     return {"transformers": transformers, "torch": torch}
+
+
+def installed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[SmallPipeline]:
+    """The pipelines that code under test makes of the model in `folder`, a text classifier."""
+    (folder / "config.json").touch()
+    monkeypatch.setenv(MODEL_PATH_ENV, str(folder))
+    monkeypatch.setenv(TASK_ENV, "text-classification")
+    made: list[SmallPipeline] = []
+    for name, module in packages(made).items():
+        monkeypatch.setitem(sys.modules, name, module)
+    return made

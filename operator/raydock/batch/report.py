@@ -191,7 +191,7 @@ class Reporter:
             else:
                 self._say(f"progress report not taken: {trouble}")
                 pause_s = min(2 * pause_s, RETRY_MAX_S)
-                time.sleep(pause_s)
+                time.sleep(pause_s)  # nobody tells when the operator is back
 
     def _send(self, report: Report) -> tuple[str | None, bool]:
         """What went wrong, None when the report was taken; and whether the job is gone."""

@@ -36,9 +36,7 @@ class Answering:
         """Raises Refused for a body of another form."""
         if scope["type"] != "http":
             return
-        if scope["method"] != "POST":
-            raise Refused(Code.NOT_FOUND, "predictions are made by POST")
-        sent = await posted.read(receive, WANT)
+        sent = await posted.read_post(scope, receive, WANT)
         key = _key(sent)
         rows = sent[key] if isinstance(sent[key], list) else [sent[key]]
         if not all(isinstance(row, str | Mapping | list) for row in rows):

@@ -37,9 +37,7 @@ class Scoring:
         """Raises Refused for a body that is none of MLflow's, or does not fit the signature."""
         if scope["type"] != "http":
             return
-        if scope["method"] != "POST":
-            raise Refused(Code.NOT_FOUND, "predictions are made by POST")
-        sent = await posted.read(receive, WANT)
+        sent = await posted.read_post(scope, receive, WANT)
         try:
             request = asked(sent)
             predictions = await run_in_threadpool(self._predict, request)

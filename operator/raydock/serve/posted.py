@@ -4,9 +4,16 @@ import base64
 import json
 from typing import Any
 
-from starlette.types import Receive, Send
+from starlette.types import Receive, Scope, Send
 
 from raydock.serve.answer import Code, Refused
+
+
+async def read_post(scope: Scope, receive: Receive, want: str) -> Any:
+    """As `read`; another method than POST is refused."""
+    if scope["method"] != "POST":
+        raise Refused(Code.NOT_FOUND, "predictions are made by POST")
+    return await read(receive, want)
 
 
 async def read(receive: Receive, want: str) -> Any:

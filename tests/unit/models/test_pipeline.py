@@ -10,19 +10,13 @@ import pytest
 from raydock.models.entry import LoadFailed
 from raydock.models.pipeline import Pipeline
 from raydock.reasons import Reason
-from raydock.wire.paths import MODEL_PATH_ENV, TASK_ENV
-from tests.kit.small_transformers import SmallPipeline, packages
+from raydock.wire.paths import TASK_ENV
+from tests.kit.small_transformers import SmallPipeline, installed, packages
 
 
 @pytest.fixture(autouse=True)
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[SmallPipeline]:
-    (tmp_path / "config.json").touch()
-    monkeypatch.setenv(MODEL_PATH_ENV, str(tmp_path))
-    monkeypatch.setenv(TASK_ENV, "text-classification")
-    made: list[SmallPipeline] = []
-    for name, module in packages(made).items():
-        monkeypatch.setitem(sys.modules, name, module)
-    return made
+    return installed(tmp_path, monkeypatch)
 
 
 def told(reason: Reason) -> str:

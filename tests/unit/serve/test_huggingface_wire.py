@@ -13,8 +13,7 @@ from raydock.reasons import Reason
 from raydock.serve.answer import Code, Refused
 from raydock.serve.load import Loaded, load
 from raydock.wire.access import Format
-from raydock.wire.paths import MODEL_PATH_ENV, TASK_ENV
-from tests.kit.small_transformers import SmallPipeline, packages
+from tests.kit.small_transformers import SmallPipeline, installed
 from tests.unit.serve.asgi import call
 from tests.unit.serve.formats.gateway import routed
 from tests.unit.serve.test_front import front
@@ -25,13 +24,7 @@ LABELS = [{"label": "SHORT"}, {"label": "LONG"}]
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[SmallPipeline]:
-    (tmp_path / "config.json").touch()
-    monkeypatch.setenv(MODEL_PATH_ENV, str(tmp_path))
-    monkeypatch.setenv(TASK_ENV, "text-classification")
-    made: list[SmallPipeline] = []
-    for name, module in packages(made).items():
-        monkeypatch.setitem(sys.modules, name, module)
-    return made
+    return installed(tmp_path, monkeypatch)
 
 
 async def loaded() -> Loaded:
