@@ -1,6 +1,8 @@
 """Ray Data as the engine: it places workers, hands out shard descriptors, and replaces workers that die.
 
-What goes through it is one small row for a shard: no row of the input or output crosses the object store.
+A single shard needs no placing: it goes to an actor past Ray Data, which is a second of imports in the driver
+and another one in the worker. What goes through either is one small row for a shard: no row of the input or
+output crosses the object store.
 """
 
 import logging
@@ -34,13 +36,18 @@ Event = CommitRecord | Overrun | None
 def run(setting: Setting, shards: Sequence[Shard], standby: Any = None) -> Iterator[Event]:
     """Commit `shards`; yields each one's record as it comes, or its Overrun, and MODEL_LOADED once.
 
-    `standby`: what `standby` gave, a worker that waits already and does all of them; None: Ray Data places
-    workers. Raises Terminal or Retry with what a worker said, Retry(JOB_FAILED) when workers die.
+    `standby`: what `standby` gave, a worker that waits already and does all of them; None: there is none.
+    Raises Terminal or Retry with what a worker said, Retry(JOB_FAILED) when workers die.
     """
     if not shards:
         return
     connect()
-    outcomes = _by_ray_data(setting, shards) if standby is None else _by_standby(setting, shards, standby)
+    if standby is not None:
+        outcomes = _by_standby(setting, shards, standby)
+    elif len(shards) == 1:
+        outcomes = _by_one_worker(setting, shards)
+    else:
+        outcomes = _by_ray_data(setting, shards)
     try:
         for text in outcomes:
             yield _event(loads(Outcome, text))
@@ -92,7 +99,16 @@ def _by_standby(setting: Setting, shards: Sequence[Shard], worker: Any) -> Itera
         yield ray.get(waiting.popleft())
 
 
+def _by_one_worker(setting: Setting, shards: Sequence[Shard]) -> Iterator[str]:
+    worker = standby(setting.config.worker_cpus, setting.config.worker_gpus)
+    try:
+        yield from _by_standby(setting, shards, worker)
+    finally:
+        dismiss(worker)  # its place is the next worker's, where the cluster is kept
+
+
 def _by_ray_data(setting: Setting, shards: Sequence[Shard]) -> Iterator[str]:
+    _quiet()
     rows = [{"shard": dumps(shard)} for shard in (LOAD, *shards)]
     outcomes = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
         Worker,
@@ -123,12 +139,13 @@ def _event(outcome: Outcome) -> Event:
 
 
 def connect() -> None:
-    """Join the job's cluster.
-
-    No progress bars and no plan in the log: its end is what a user reads when the job failed.
-    """
+    """Join the job's cluster."""
     if not ray.is_initialized():
         ray.init(logging_level=logging.WARNING)
+
+
+def _quiet() -> None:
+    """No progress bars and no plan in the log: its end is what a user reads when the job failed."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

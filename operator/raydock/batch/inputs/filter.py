@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, Self
 
-import duckdb
 import pyarrow as pa
 from pyarrow import compute
 
@@ -110,7 +109,7 @@ class Rows:
         table = named if isinstance(named, pa.Table) else pa.Table.from_batches([named])
         try:
             return self._evaluated(table).to_arrow_table().column(0)
-        except duckdb.Error as exc:
+        except duckdb().Error as exc:
             raise _bad(self._of.text, said(exc)) from None
 
     def count(self, batches: Iterable[pa.Table | pa.RecordBatch]) -> int:
@@ -126,7 +125,7 @@ class Rows:
         try:
             self._connection.register(ROWS, table)
             return self._connection.sql(f"SELECT ({self._of.text}\n) FROM {ROWS}")  # noqa: S608 - parsed and allowed
-        except duckdb.Error as exc:
+        except duckdb().Error as exc:
             raise _bad(self._of.text, said(exc)) from None
 
 
@@ -163,10 +162,17 @@ def _bad(text: str, why: str) -> Terminal:
     return invalid(f"tables.filter {shown!r}: {why}")
 
 
+def duckdb() -> Any:
+    """The module, imported for the first job with a filter: others need not wait a quarter of a second."""
+    import duckdb  # noqa: PLC0415 - see above
+
+    return duckdb
+
+
 @cache
 def database() -> Any:
     """A DuckDB that reads no file and reaches no network; its settings are final."""
-    database = duckdb.connect(
+    database = duckdb().connect(
         ":memory:",
         config={
             "enable_external_access": "false",

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from raydock.batch.inputs import inline, listing, parquet, query, text
+from raydock.batch.inputs import inline, listing, parquet, text
 from raydock.batch.inputs.filter import Filter
 from raydock.batch.inputs.find import folder_of
 from raydock.batch.inputs.places import Places
 from raydock.batch.inputs.reading import Found, Reading, Rows
+from raydock.batch.inputs.results import Results
 from raydock.batch.shards import Shard
 from raydock.batch.storage import Storage
 from raydock.wire.job import JobConfig
@@ -18,6 +19,8 @@ def look(config: JobConfig, places: Places, storage: Storage | None = None) -> F
     `storage`: of the output, which keeps the result of a query.
     """
     if config.sql is not None:
+        from raydock.batch.inputs import query  # noqa: PLC0415 - DuckDB and pandas, for jobs with a query
+
         return query.look(config, config.sql, places, _there(storage))
     if config.files is not None:
         return listing.look(config, config.files, places)
@@ -42,7 +45,7 @@ def read(
         if config.rows:
             batches = inline.read(span, how, config)
         elif config.sql is not None:
-            batches = parquet.read(span, how, query.Results(_there(storage)))
+            batches = parquet.read(span, how, Results(_there(storage)))
         elif config.tables.format == "Parquet":
             batches = parquet.read(span, how, places, chosen)
         else:

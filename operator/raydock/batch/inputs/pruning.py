@@ -9,11 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raydock.batch.inputs.filter import Filter, database
+from raydock.batch.inputs.filter import Filter, database, duckdb
 
 _SIGNS: Final = {
     "COMPARE_LESSTHAN": "<",
@@ -46,7 +45,7 @@ def groups(parquet: pq.ParquetFile, of: Filter, among: Sequence[int]) -> list[in
         try:
             cursor.register("stated", pa.table(columns))
             found = cursor.sql(f"SELECT coalesce({condition}, TRUE) FROM stated").fetchall()  # noqa: S608 - made here
-        except duckdb.Error:
+        except duckdb().Error:
             return list(among)  # what is wrong with the filter is told when it meets rows
     return [group for group, (may,) in zip(among, found, strict=True) if may]
 

@@ -27,6 +27,7 @@ from raydock.batch.inputs.filter import said
 from raydock.batch.inputs.find import listed, name_of
 from raydock.batch.inputs.places import Places
 from raydock.batch.inputs.reading import Found, Reading, invalid, refuse_changed
+from raydock.batch.inputs.results import Results
 from raydock.batch.part import PartWriter
 from raydock.batch.shards import InputFile, Source, Unit, cut
 from raydock.batch.storage import Storage
@@ -44,17 +45,6 @@ _ENDINGS: Final = {
     "Csv": text.endings("Csv"),
     "JsonLines": text.endings("JsonLines"),
 }
-
-
-class Results:
-    """What queries left in the staging folder of `storage`; opened by its path there."""
-
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
-
-    def open(self, uri: str) -> pa.NativeFile:
-        """As Place.open."""
-        return pa.PythonFile(self._storage.open_read(uri), mode="r")
 
 
 def look(config: JobConfig, given: SqlInput, places: Places, storage: Storage) -> Found:
