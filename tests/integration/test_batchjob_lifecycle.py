@@ -55,7 +55,8 @@ async def test_an_ended_job_whose_record_is_deleted_stays_ended(
     cr, _ = await started(kube, kuberay, namespace, ttlSecondsAfterFinished=600)
     tell(operator, cr, category="postprocess", percent=100, output=OUTPUT)
     before = await state(kube, namespace, "Succeeded")
-    assert operator.operator.reports.get(cr["metadata"]["uid"]) is None
+    # It goes after the status is written.
+    await eventually(lambda: operator.operator.reports.get(cr["metadata"]["uid"]) is None)
     await delete_record(kube, namespace)
     await edit(kube, namespace, ttlSecondsAfterFinished=1)
     await gone(kube, namespace)

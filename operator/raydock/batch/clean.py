@@ -11,7 +11,7 @@ from typing import Final
 
 from raydock.batch.owner import OWNERS, Owner
 from raydock.batch.publish import DECISION, Output
-from raydock.batch.storage import SWAP, Storage
+from raydock.batch.storage import SWAP, Storage, drafts_dir
 from raydock.wire.ledger import STAGING_DIR, JobName
 
 
@@ -31,7 +31,7 @@ def clean(storage: Storage, me: JobName, sleep: Callable[[float], None]) -> list
     home = f"{STAGING_DIR}/{me.uid}"
     owner, output = Owner(storage, me, sleep), Output(storage, me)
     output.look()
-    storage.prepare([f"{home}/drafts", OWNERS])
+    storage.prepare([drafts_dir(me.uid), OWNERS])
     try:
         owner.acquire()
         output.settled()

@@ -67,7 +67,7 @@ def _run(ledger: Ledger, owner: Owner, counts: Counts, steps: Steps) -> JobOutpu
     counts.planned(plan.rows, len(plan.shards), list(committed.values()))
     steps.tell(counts.report)
     counts.refuse_too_many_failed()
-    with _Beating(owner) as beating:
+    with Beating(owner) as beating:
         for event in steps.run(plan, [shard for shard in plan.shards if shard.index not in committed]):
             beating.refuse_lost_output()
             match event:
@@ -89,20 +89,24 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")  # noqa: TID251 - the one clock here
 
 
-class _Beating:
+class Beating:
     """Shows from a thread that the job lives, as long as the block lasts."""
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="owner", daemon=True)
         self._lost = False
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._beat, name="owner", daemon=True).start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        # A store that checks its conditions a moment before it writes would bring back by a beat what the
+        # end of the job takes away.
+        self._thread.join()
 
     def refuse_lost_output(self) -> None:
         """Raises Terminal(OUTPUT_NOT_EMPTY) when another job took the output over."""

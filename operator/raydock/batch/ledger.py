@@ -28,7 +28,7 @@ from typing import Final, TypeVar
 from raydock.batch.owner import OWNERS
 from raydock.batch.plan import Plan
 from raydock.batch.publish import Output, uid_start
-from raydock.batch.storage import Storage
+from raydock.batch.storage import Storage, drafts_dir
 from raydock.errors import Retry, Terminal
 from raydock.reasons import Reason
 from raydock.wire.job import SaveMode
@@ -56,11 +56,6 @@ NAMED_AT_MOST: Final = 3
 
 
 T = TypeVar("T")
-
-
-def drafts_dir(uid: str) -> str:
-    """Where a storage may keep half-made files of job `uid`, relative to the output."""
-    return f"{STAGING_DIR}/{uid}/drafts"
 
 
 def tries_dir(uid: str) -> str:

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, NotSupportedError, PreconditionError
+from obstore.exceptions import AlreadyExistsError, GenericError, NotSupportedError, PreconditionError
 from typing_extensions import override
 
 from raydock.batch.storage import NewFile, Storage
@@ -150,7 +150,7 @@ class ObjectStorage(Storage):
     def remove(self, *paths: str) -> None:
         for path in paths:
             with _telling(), suppress(FileNotFoundError):
-                obstore.delete(self._store, path)
+                self._delete(path)
 
     @override
     def remove_tree(self, folder: str) -> None:
@@ -203,6 +203,16 @@ class ObjectStorage(Storage):
         with _telling(), suppress(FileNotFoundError):
             return obstore.head(self._store, path)["last_modified"]
         return None
+
+    def _delete(self, path: str) -> None:
+        """Raises FileNotFoundError where another one was first."""
+        try:
+            obstore.delete(self._store, path)
+        except GenericError:
+            # Of two that delete an object at once, some stores tell the second that there is none; obstore
+            # takes what it finds so in the answer to DeleteObjects for trouble.
+            obstore.head(self._store, path)
+            raise
 
     def _copy(self, source: str, target: str) -> None:
         if self.size(target) is not None:

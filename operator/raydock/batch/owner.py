@@ -15,7 +15,7 @@ end.
 from collections.abc import Callable
 from typing import Final
 
-from raydock.batch.storage import Storage
+from raydock.batch.storage import Storage, drafts_dir
 from raydock.errors import Terminal
 from raydock.reasons import Reason
 from raydock.wire.ledger import STAGING_DIR, JobName
@@ -87,7 +87,8 @@ class Owner:
         try:
             self._storage.create(_entry(number), dumps(self._job).encode())
         except FileNotFoundError:
-            self._storage.prepare([OWNERS])  # a job that ended took it away
+            # Who ended meanwhile took it away; another driver of this job took the drafts, too.
+            self._storage.prepare([OWNERS, drafts_dir(self._job.uid)])
 
     def _last(self) -> tuple[int, JobName | None]:
         """Number and job of the last entry that was not ended; (number, None) when there is none."""

@@ -28,6 +28,7 @@ from raydock.wire.job import SaveMode
 from raydock.wire.ledger import (
     EARLIER_MOST,
     ERRORS_DIR,
+    RESULT_FILE,
     STAGING_DIR,
     SUCCESS_FILE,
     JobName,
@@ -48,7 +49,10 @@ TRIES: Final = 100
 
 @dataclass(frozen=True)
 class Decision:
-    """What follows a `_SUCCESS`: `staged` are the new files' paths, first of `files`, then of `errors`."""
+    """What follows a `_SUCCESS`.
+
+    `staged` are the new files' paths, first of `files`, then of `errors`, then of an action's `result`.
+    """
 
     success: Success
     staged: tuple[str, ...]
@@ -56,7 +60,7 @@ class Decision:
     @property
     def final(self) -> tuple[str, ...]:
         """Where each of `staged` gets to."""
-        files = (*self.success.files, *self.success.errors)
+        files = (*self.success.files, *self.success.errors, *self.success.results)
         return tuple(file.path for file in files if file.job is None)
 
 
@@ -79,7 +83,13 @@ def following(success: Success, staged: Iterable[str], now: Success | None, mode
     success = replace(success, earlier=earlier)
     if mode is SaveMode.APPEND:
         files, errors = (_with_job(listed, now.job) for listed in (now.files, now.errors))
-        success = replace(success, files=(*success.files, *files), errors=(*success.errors, *errors))
+        result = next(iter(_with_job(now.results, now.job)), None)
+        success = replace(
+            success,
+            files=(*success.files, *files),
+            errors=(*success.errors, *errors),
+            result=success.result or result,
+        )
     return Decision(success, tuple(staged))
 
 
@@ -159,7 +169,8 @@ class Output:
         """Remove files that are part of the output no more, and decisions that are over; paths of the files.
 
         Only files whose names have the uid of a job that `_SUCCESS` names; `of_all`: of any job, for when
-        none is running. What has no such name is never touched, nor anything where `_SUCCESS` is missing.
+        none is running; and RESULT_FILE after a job that published one. What has no such name is never
+        touched, nor anything where `_SUCCESS` is missing.
         """
         found = [*self._parts(""), *self._parts(ERRORS_DIR)]
         decisions = [name for name in self._storage.names(STAGING_DIR) if DECISION.fullmatch(name)]
@@ -170,6 +181,9 @@ class Output:
         kept = now.success.paths | (decision.success.paths if decision else frozenset())
         known = {uid_start(one.job.uid) for one in (now.success.own, *now.success.earlier)}
         left = [path for path, uid in found if (of_all or uid in known) and path not in kept]
+        if RESULT_FILE not in kept and any(one.result for one in now.success.earlier):
+            # No action publishes to an output that has a `_SUCCESS`, so it cannot come again meanwhile.
+            left += [name for name in self._storage.names("") if name == RESULT_FILE]
         self._storage.remove(*left)
         over = [path for path in (f"{STAGING_DIR}/{name}" for name in decisions) if path != now.slot]
         self._storage.remove(*over)

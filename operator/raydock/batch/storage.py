@@ -25,6 +25,11 @@ SWAP: Final = "swap-"
 """How the names begin under which a directory keeps, in _staging, what is about to replace something."""
 
 
+def drafts_dir(uid: str) -> str:
+    """Where a storage may keep half-made files of job `uid`, relative to the output."""
+    return f"{STAGING_DIR}/{uid}/drafts"
+
+
 class NewFile(Protocol):
     """A file that is being written, from its beginning to its end."""
 

@@ -33,6 +33,8 @@ def verify(output: Path | Storage) -> list[str]:
     files = (*success.files, *success.errors)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         wrong = [said for some in pool.map(lambda file: _check(storage, file), files) for said in some]
+    if success.result is not None:
+        wrong += _check_result(storage, success.result)
     return [*wrong, *_counts(success)]
 
 
@@ -75,6 +77,15 @@ def _check(storage: Storage, file: OutputFile) -> list[str]:
     finally:
         opened.close()
     found = {"bytes": (size, file.bytes), "rows": (rows, file.rows), "sha256": (digest, file.sha256)}
+    return [f"{file.path}: {name} is {is_}, not {want}" for name, (is_, want) in found.items() if is_ != want]
+
+
+def _check_result(storage: Storage, file: OutputFile) -> list[str]:
+    content = storage.read(file.path)
+    if content is None:
+        return [f"{file.path} is missing"]
+    digest = hashlib.sha256(content).hexdigest()
+    found = {"bytes": (len(content), file.bytes), "sha256": (digest, file.sha256)}
     return [f"{file.path}: {name} is {is_}, not {want}" for name, (is_, want) in found.items() if is_ != want]
 
 

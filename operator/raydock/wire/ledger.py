@@ -8,6 +8,7 @@ from raydock.wire.job import OutputMode
 SUCCESS_FILE: Final = "_SUCCESS"
 STAGING_DIR: Final = "_staging"
 ERRORS_DIR: Final = "_errors"
+RESULT_FILE: Final = "result.json"
 EARLIER_MOST: Final = 1000
 """Jobs before its own that a `_SUCCESS` remembers, some 300 bytes each: a driver of one of them that wakes up
 late is told by it that its job is done."""
@@ -51,6 +52,28 @@ class CommitRecord:
     def answered(self) -> int:
         """Rows of the input that did not fail."""
         return self.rows if self.input_rows_done is None else self.input_rows_done
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """A file of an action's result, in the job's staging folder until it is published."""
+
+    file: str
+    """Its name there."""
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ActionRecord:
+    """What an action gave; the first record of a job counts, whoever wrote it."""
+
+    result: StagedFile
+    """All of it, as JSON."""
+    rows: int = 0
+    """Entries of its list `results`."""
+    table: StagedFile | None = None
+    """These as Parquet; None where there are none, or none that Parquet can hold."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +123,8 @@ class JobOutput:
     """As in Success."""
     mode: str | None = None
     """As in Success."""
+    result: bool | None = None
+    """Whether RESULT_FILE was of it; None: no."""
 
     @property
     def kept(self) -> int:
@@ -114,7 +139,10 @@ class JobOutput:
 
 @dataclass(frozen=True)
 class Success:
-    """Content of `_SUCCESS` (contracts/clouds.md 5.B). All but `files`, `errors`, `earlier` is of `job`."""
+    """Content of `_SUCCESS` (contracts/clouds.md 5.B).
+
+    All but `files`, `errors`, `result` and `earlier` is of `job`.
+    """
 
     job: JobName
     input: InputSummary
@@ -134,6 +162,8 @@ class Success:
     """Rows of the input that `rows` were made of; None where each gave one."""
     mode: str | None = None
     """SummaryOnly: `rows` were counted and not kept. None: they are in `files`."""
+    result: OutputFile | None = None
+    """What an action gave, as JSON."""
 
     @property
     def own(self) -> JobOutput:
@@ -154,6 +184,7 @@ class Success:
             self.shards or named,
             self.input_rows_done,
             self.mode,
+            True if self.result is not None and self.result.job is None else None,
         )
 
     def of(self, uid: str) -> JobOutput | None:
@@ -163,4 +194,9 @@ class Success:
     @property
     def paths(self) -> frozenset[str]:
         """Every file that is part of the output."""
-        return frozenset(file.path for file in (*self.files, *self.errors))
+        return frozenset(file.path for file in (*self.files, *self.errors, *self.results))
+
+    @property
+    def results(self) -> tuple[OutputFile, ...]:
+        """`result`, where there is one."""
+        return () if self.result is None else (self.result,)

@@ -16,7 +16,7 @@ from raydock.batch.owner import Owner
 from raydock.batch.plan import Plan
 from raydock.batch.report import Counts
 from raydock.batch.shards import Shard
-from raydock.batch.storage import Storage
+from raydock.batch.storage import Storage, drafts_dir
 from raydock.errors import Unfinished
 from raydock.wire.job import JobConfig, SaveMode, TablesInput
 from raydock.wire.ledger import CommitRecord, FailedRow, JobName, JobOutput, Success
@@ -161,14 +161,16 @@ def digest(content: bytes) -> str:
 class SteppedStorage(Storage):
     """One process's way to a `disk`. It may do `left` operations; then it waits for more, or is killed.
 
-    With `shared_only` those on objects that no other process looks at (probes, data files before their
-    record) are not counted: whether another process goes on before or after one of them makes no difference.
+    A directory makes a whole object by way of the folder `drafts`, which is minded if it is given. With
+    `shared_only` operations on what no other process looks at (probes, data files before their record)
+    are not counted: whether another process goes on before or after one of them makes no difference.
     """
 
     needs = "it needs a better memory"
 
-    def __init__(self, disk: Disk, *, shared_only: bool = False) -> None:
+    def __init__(self, disk: Disk, *, drafts: str = "", shared_only: bool = False) -> None:
         self.disk = disk
+        self._drafts = drafts
         self._shared_only = shared_only
         self.left = 0
         self.done = 0
@@ -201,6 +203,8 @@ class SteppedStorage(Storage):
     @override
     def create(self, path: str, content: bytes) -> bool:
         self._step(path)
+        if not self.disk.flat and self._drafts and self._drafts not in self.disk.folders:
+            raise FileNotFoundError(2, "No such file or directory", self._drafts)
         if path in self.disk.objects:
             return False
         self.disk.put(path, content)
@@ -333,7 +337,7 @@ class Process:
     ) -> None:
         self._bad = bad
         self._max_failed_rows = max_failed_rows
-        self.storage = SteppedStorage(disk, shared_only=shared_only)
+        self.storage = SteppedStorage(disk, drafts=drafts_dir(uid), shared_only=shared_only)
         self.computed: list[int] = []
         self.result: JobOutput | Unfinished | BaseException | None = None
         self._uid = uid

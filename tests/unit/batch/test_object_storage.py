@@ -9,9 +9,10 @@ from obstore.exceptions import GenericError, NotSupportedError
 from obstore.store import MemoryStore
 
 from raydock.batch import object_storage
-from raydock.batch.ledger import Ledger, drafts_dir
+from raydock.batch.ledger import Ledger
 from raydock.batch.object_storage import ObjectStorage
 from raydock.batch.outputs import refusing, storage_at
+from raydock.batch.storage import drafts_dir
 from raydock.errors import Retry, Terminal, Unfinished
 from raydock.reasons import Reason
 from raydock.remote import stores
@@ -138,3 +139,26 @@ def test_an_output_of_another_kind_is_refused(uri: str, told: str) -> None:
     with pytest.raises(Terminal, match=told) as refused:
         storage_at(uri, "drafts")
     assert refused.value.reason is Reason.INVALID_SPEC
+
+
+@pytest.mark.parametrize("another_was_first", [True, False])
+def test_who_deletes_second_is_not_in_trouble(
+    storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch, another_was_first: bool
+) -> None:
+    delete = obstore.delete
+
+    def told(store: Any, path: str) -> Any:
+        if another_was_first:
+            delete(store, path)
+        raise GenericError(
+            "DeleteObjects request failed: The specified key does not exist. (code: NoSuchKey)"
+        )
+
+    assert storage.create("x", b"content")
+    monkeypatch.setattr(obstore, "delete", told)
+    if another_was_first:
+        storage.remove("x")
+    else:
+        with pytest.raises(Retry), refusing():
+            storage.remove("x")
+    assert storage.read("x") == (None if another_was_first else b"content")

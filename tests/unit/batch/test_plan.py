@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raydock.batch import driver, plan, shards
-from raydock.batch.ledger import Ledger, drafts_dir
+from raydock.batch.ledger import Ledger
 from raydock.batch.outputs import storage_at
 from raydock.batch.owner import Owner
 from raydock.batch.report import Counts
 from raydock.batch.shards import InputFile, Shard, Source, Unit
+from raydock.batch.storage import drafts_dir
 from raydock.errors import Terminal
 from raydock.reasons import Reason
 from raydock.wire.job import JobConfig, TablesInput

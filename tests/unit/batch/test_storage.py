@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from raydock.batch.ledger import Ledger, drafts_dir
+from raydock.batch.ledger import Ledger
 from raydock.batch.part import PartWriter
-from raydock.batch.storage import PosixStorage
+from raydock.batch.storage import PosixStorage, drafts_dir
 from raydock.errors import Terminal
 from raydock.reasons import Reason
 from raydock.wire.ledger import JobName
