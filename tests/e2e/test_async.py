@@ -168,6 +168,7 @@ def test_a_replica_that_is_killed_leaves_nothing_unanswered(later: Later) -> Non
     assert not [one for one in ids if content(later.store, f"failed/{one}-error.out")]
 
 
+@pytest.mark.slow  # a minute; a killed replica is beside it
 def test_a_lost_pod_with_all_its_replicas_loses_no_request(later: Later) -> None:
     one = later.ask({"seconds": 10, "name": "pod"})
     pod, _ = later.worker("pod")
@@ -175,6 +176,7 @@ def test_a_lost_pod_with_all_its_replicas_loses_no_request(later: Later) -> None
     assert later.answer(one, 240)["asked"]["name"] == "pod"
 
 
+@pytest.mark.slow  # a minute; test_scaling has the way from zero
 def test_from_zero_and_no_replica_leaves_while_somebody_waits(later: Later) -> None:
     later.served.apply(autoscaling=AUTO)
     later.served.ready()

@@ -153,6 +153,7 @@ def test_another_secret_value_is_another_kind_and_a_failure_ends_a_cluster(keepi
     keeping.delete("secret", "warm")
 
 
+@pytest.mark.slow  # a minute, and test_warm_clusters has it against an API server
 def test_an_operator_that_dies_between_two_jobs_lends_it_all_the_same(keeping: Cluster) -> None:
     does(keeping, "warm-3")
     (cluster,) = rested(keeping)

@@ -54,6 +54,7 @@ def test_requests_are_answered_as_mlflow_itself_answers(flowers: Cluster) -> Non
         assert "sepal_width" in refused.body.decode()
 
 
+@pytest.mark.slow  # a batch job; test_mlflow_batch predicts tables with the same code
 def test_a_table_gets_what_mlflow_itself_predicts(flowers: Cluster) -> None:
     flowers.apply(*examples(flowers.namespace, flowers.images, "mlflow/batchjob.yaml"))
 

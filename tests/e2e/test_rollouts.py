@@ -89,7 +89,12 @@ def test_another_application_rolls_in_the_pod_that_serves(roll: Served) -> None:
     [
         pytest.param({"server": {"importPath": "imports:app"}}, "no_such_module", id="import error"),
         pytest.param({"server": {"importPath": "crashes:app"}}, "failed", id="crash at start"),
-        pytest.param({"server": {"importPath": "never:app"}}, "GET /health", id="never healthy"),
+        pytest.param(
+            {"server": {"importPath": "never:app"}},
+            "GET /health",
+            id="never healthy",
+            marks=pytest.mark.slow,  # a minute and a half, until Ray Serve gives it up
+        ),
         pytest.param(
             {
                 "server": {"importPath": "hungry:app"},
@@ -97,6 +102,7 @@ def test_another_application_rolls_in_the_pod_that_serves(roll: Served) -> None:
             },
             "memory",
             id="out of memory",
+            marks=pytest.mark.slow,  # a minute and a half; a crash at the start is rolled back the same way
         ),
     ],
 )

@@ -104,6 +104,7 @@ def test_bounds_reach_what_runs(scaling: Served) -> None:
     assert scaling.pods() == pods
 
 
+@pytest.mark.slow  # a minute; one that idles has no pod either, beside it
 def test_no_replica_at_all_is_no_pod(scaling: Served) -> None:
     scaling.apply(replicas=1)
     scaling.ready()

@@ -108,6 +108,7 @@ def test_from_no_pod_at_all_the_first_request_is_held_until_it_is_answered(sprea
         assert not load.failed, load.told()
 
 
+@pytest.mark.slow  # two minutes; test_scaling has the same for replicas of one pod
 def test_pods_follow_the_requests(spread: Served) -> None:
     spread.apply(autoscaling={**AUTO, "minReplicas": 1, "targetOngoingRequests": 2})
     settled(spread, 1)
