@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from raydock.wire.metrics import MODEL_EVICTIONS, MODEL_LOADS
+
 COLUMNS: Final = 3
 WIDTH: Final = 24
 """Grafana's grid: 24 columns in all (dashboard JSON model, gridPos)."""
@@ -146,6 +148,14 @@ SERVING: Final = (
         {
             "{{deployment}} p50": _quantile(0.5, SECONDS, "deployment", *CHOSEN),
             "{{deployment}} p99": _quantile(0.99, SECONDS, "deployment", *CHOSEN),
+        },
+    ),
+    Panel(
+        "Models loaded and evicted",
+        "ops",
+        {
+            "{{deployment}} {{result}}": _rate(MODEL_LOADS.exported, "deployment, result", *CHOSEN),
+            "{{deployment}} evicted": _rate(MODEL_EVICTIONS.exported, "deployment", *CHOSEN),
         },
     ),
     Panel(

@@ -12,7 +12,7 @@ ruff_check() { ruff check .; }
 types() { mypy; }
 layers() { lint-imports --no-cache; }
 # the ignored names are parameters that pydantic-settings passes by name
-dead() { vulture operator/raydock hack --min-confidence 80 --ignore-names dotenv_settings,file_secret_settings; }
+dead() { vulture operator/raydock hack --min-confidence 80 --ignore-names dotenv_settings,file_secret_settings,model_info; }
 yaml() { git ls-files -z '*.yaml' '*.yml' ':!charts/*/templates/*' ':!charts/*/files/*' | xargs -0 yamllint --strict; }
 shell() { git ls-files -z '*.sh' '.ci/run' | xargs -0 shellcheck; }
 spelling() { git ls-files -z | xargs -0 typos --force-exclude; }

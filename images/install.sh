@@ -23,8 +23,8 @@ rm -rf ray/jars ray/rllib ray/tests ray/*/tests pyarrow/include pyarrow/src pyar
   pyarrow/libarrow_flight.so.* pyarrow/libarrow_flight_sql* pyarrow/libarrow_python_flight.so.* pyarrow/_flight*.so
 find . \( -name '*.js.map' -o -name '*.css.map' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.a' \) -delete
 
-# raydock's own code lies outside of PYTHONPATH, which belongs to users' code
-echo /opt/raydock >raydock.pth
+# raydock's own code lies outside of PYTHONPATH, which belongs to users' code; .pth files that lie there count, too
+echo 'import site; site.addsitedir("/opt/raydock")' >raydock.pth
 
 # without them `import ray.serve, ray.data` takes 3.7 s instead of 0.9; not by time: builds may reset times.
 # A few files of packages are for other Pythons and do not compile: that is theirs to be.

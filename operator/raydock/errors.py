@@ -36,3 +36,7 @@ class Waiting(Unfinished):
 
 class Terminal(Unfinished):
     """Only a changed spec can help: Stalled=True, no requeue."""
+
+
+class Stopped(SystemExit):
+    """A SIGTERM ended the process; any other SystemExit is the user's code, which ended itself."""

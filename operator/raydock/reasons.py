@@ -78,6 +78,14 @@ class Reason(StrEnum):
     CLUSTER_STARTING = "ClusterStarting", "The Ray cluster's pods are being started."
     CLUSTER_READY = "ClusterReady", "All pods of the active Ray cluster are ready."
     UNHEALTHY = "Unhealthy", "The application ran and does not answer its health route now."
+    NOTHING_DEPLOYED = (
+        "NothingDeployed",
+        "The action of spec.server.action ended without a call of deploy(): call it in execute() or a step.",
+    )
+    ACTION_FAILED = (
+        "ActionFailed",
+        "The action of spec.server.action raised an error; the message ends with its traceback.",
+    )
     IMPORT_FAILED = (
         "ImportFailed",
         "Code that spec.server names, or a package that it needs, cannot be loaded; the message says why.",
@@ -95,6 +103,11 @@ class Reason(StrEnum):
     IMAGE_PULL_FAILED = "ImagePullFailed", "The image cannot be pulled: check its name and imagePullSecrets."
     OUT_OF_MEMORY = "OutOfMemory", "A container was killed for memory: raise resources.limits.memory."
     UNSCHEDULABLE = "Unschedulable", "The scheduler finds no node for a pod; the message is the scheduler's."
+    REGISTERED = "Registered", "The backend has a record of the application; status shows its id."
+    REGISTRATION_FAILED = (
+        "RegistrationFailed",
+        "The backend could not be told of the application, which serves on; it is tried again.",
+    )
     CRASH_LOOP = "CrashLoop", "A container ends again and again; the message holds its last exit."
     CONTAINER_CONFIG_ERROR = (
         "ContainerConfigError",
@@ -155,7 +168,7 @@ class Reason(StrEnum):
     )
     PARAMS_INVALID = (
         "ParamsInvalid",
-        "The model has no such function or parameter, or a value is of another type; no row was read.",
+        "The model or action has no such function or parameter, or a value is of another type; nothing ran.",
     )
     INPUT_CHANGED = "InputChanged", "A file of the input changed between two attempts."
     OUTPUT_NOT_EMPTY = "OutputNotEmpty", "The output holds something already, or another job writes there."

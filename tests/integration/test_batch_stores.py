@@ -14,7 +14,7 @@ import pytest
 from raydock.batch import clean as cleaning
 from raydock.batch import driver, engine
 from raydock.batch.__main__ import run
-from raydock.batch.ledger import Ledger, drafts_dir
+from raydock.batch.ledger import Ledger
 from raydock.batch.object_storage import ObjectStorage, StoreFailed
 from raydock.batch.outputs import refusing
 from raydock.batch.owner import Owner
@@ -22,7 +22,7 @@ from raydock.batch.part import PartWriter
 from raydock.batch.plan import Plan
 from raydock.batch.report import Counts, Reporter
 from raydock.batch.shards import Shard
-from raydock.batch.storage import PosixStorage, Storage
+from raydock.batch.storage import PosixStorage, Storage, drafts_dir
 from raydock.batch.verify import verify
 from raydock.batch.worker import LOAD, Outcome, Setting, Worker
 from raydock.errors import Terminal

@@ -18,8 +18,10 @@ from raydock.reasons import Reason
 from raydock.reconcile.deps import Deps, Event, Key, Outcome
 from raydock.reconcile.gate import Gate
 from raydock.reconcile.ray_serve import RayServe
+from raydock.reconcile.registrar import Records, Registrar
 from raydock.reconcile.reports import Reports
 from raydock.reconcile.requests import Requests
+from raydock.remote.backend import Account
 from raydock.remote.dashboard import dashboards
 from raydock.remote.health import probing
 from raydock.remote.pages import reading
@@ -182,6 +184,10 @@ async def _gone(transport: Transport, name: str) -> bool:
     return name not in [crd["metadata"]["name"] for crd in listed["items"]]
 
 
+def nobody(account: Account) -> Records:
+    raise AssertionError("no backend is told")
+
+
 @asynccontextmanager
 async def working(
     kube: Kube, store: Store, reconcile: Reconcile, workers: int = 4, *, leads: bool = True
@@ -197,7 +203,9 @@ async def working(
         asyncio.TaskGroup() as group,
     ):
         serve = RayServe(kube, dashboard)
-        do = Deps(kube, store, gate, Reports(), probe, serve, Requests(pages), main.now, Defaults())
+        registrar = Registrar(kube, nobody, queue.add)
+        requests = Requests(pages)
+        do = Deps(kube, store, gate, Reports(), probe, serve, requests, main.now, Defaults(), registrar)
         worker = Worker(
             queue,
             {"BatchJob": reconcile},

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
 
 from typing_extensions import override
 
@@ -49,9 +50,10 @@ class _Request(http.server.BaseHTTPRequestHandler):
         if status == CUT_OFF:
             self.close_connection = True
             return
-        content = json.dumps(body).encode()
+        is_file = isinstance(body, bytes)
+        content = body if is_file else b"" if status == 204 else json.dumps(body).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "application/octet-stream" if is_file else "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -62,19 +64,28 @@ CUT_OFF: Final = 0
 
 
 class Backend(http.server.ThreadingHTTPServer):
-    """Takes PATCH `jobs/{id}/`, POST `logs/`, GET `models/{id}/`; says 404 to the rest.
+    """Takes PATCH and GET `jobs/{id}/`, POST `logs/` and `plugins/{code}/run/`, Serve applications; else 404.
+
+    GET `models/{id}/`, `jobs/{id}/console_logs/`, `agents/`, `files/{name}` answer as a test says.
 
     `failing(request)` may give another status for a request; it then has no effect, but for CUT_OFF.
     """
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Request)
+    def __init__(self, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
+        super().__init__(address, _Request)
         self.requests: list[Seen] = []
         self.jobs: dict[str, dict[str, Any]] = {}
         self.logs: list[dict[str, Any]] = []
         self.models: dict[str, dict[str, Any]] = {}
+        self.applications: dict[str, dict[str, Any]] = {}
+        """Records by id; `plugin_code` of the query finds them all, as no job of the kit's has a plugin."""
+        self.page_size = 100
+        self.files: dict[str, bytes] = {}
+        self.agents: list[dict[str, Any]] = []
+        self.console: dict[str, Any] = {}
+        """What each job wrote, in the form that the test chose."""
         self.failing: Callable[[Seen], int | None] = lambda _: None
         self.changed = threading.Condition()
 
@@ -103,7 +114,11 @@ class Backend(http.server.ThreadingHTTPServer):
         return [one.body for one in self.requests if one.method == method and one.path.startswith(path)]
 
     def _effect(self, seen: Seen) -> tuple[int, Any]:
-        match seen.method, seen.path.strip("/").split("/"):
+        where = seen.path.strip("/").split("/")
+        if seen.method == "GET":
+            found = self._found(*where)
+            return (404, {"detail": "Not found."}) if found is None else (200, found)
+        match seen.method, where:
             case "PATCH", ["jobs", job]:
                 self.jobs.setdefault(job, {}).update(seen.body)
                 return 200, self.jobs[job]
@@ -111,9 +126,44 @@ class Backend(http.server.ThreadingHTTPServer):
                 entries = seen.body if isinstance(seen.body, list) else [seen.body]
                 self.logs += entries
                 return 201, entries
-            case "GET", ["models", model] if model in self.models:
-                return 200, self.models[model]
+            case "POST", ["plugins", plugin, "run"]:
+                return 201, {"id": "job-1", "plugin": plugin, "status": "PENDING"}
+            case "POST", ["serve_applications"]:
+                made = {"id": 41 + len(self.applications) + 1, **seen.body}
+                self.applications[str(made["id"])] = made
+                return 201, made
+            case "DELETE", ["serve_applications", record] if record in self.applications:
+                del self.applications[record]
+                return 204, None
         return 404, {"detail": "Not found."}
+
+    def _found(self, *where: str) -> Any:
+        """What is there to read; None: nothing."""
+        match where:
+            case ["models", model]:
+                return self.models.get(model)
+            case ["files", name]:
+                return self.files.get(name)
+            case ["jobs", job]:
+                return self.jobs.get(job)
+            case ["jobs", job, "console_logs"]:
+                return self.console.get(job)
+            case ["agents", query] if query.startswith("?"):
+                return {"results": self.agents}
+            case ["serve_applications", query] if query.startswith("?"):
+                return self._listed(query)
+        return None
+
+    def _listed(self, query: str) -> dict[str, Any]:
+        """A page of all records, and a link to the next one, on a host that nobody shall follow it to."""
+        asked = dict(parse_qsl(query.removeprefix("?")))
+        first = (int(asked.get("page", "1")) - 1) * self.page_size
+        found = list(self.applications.values())
+        more = {**asked, "page": str(int(asked.get("page", "1")) + 1)}
+        link = (
+            f"https://elsewhere.example/?{urlencode(more)}" if first + self.page_size < len(found) else None
+        )
+        return {"next": link, "results": found[first : first + self.page_size]}
 
 
 @contextmanager

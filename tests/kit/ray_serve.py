@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,10 +34,12 @@ class RayServe:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def deploy(self, args: dict[str, Any], config: dict[str, Any], timeout_s: float = 90) -> dict[str, Any]:
+    def deploy(
+        self, args: dict[str, Any], config: dict[str, Any], timeout_s: float = 90, *, replicas: int = 1
+    ) -> dict[str, Any]:
         """Apply and wait until it runs or failed: `{status, message, deployments: {name: message}}`."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"args": args, "config": config}) + "\n")
+        self._process.stdin.write(json.dumps({"args": args, "config": config, "replicas": replicas}) + "\n")
         self._process.stdin.flush()
         return self._answers.get(timeout=timeout_s)
 
@@ -51,8 +53,11 @@ class RayServe:
 
 
 @contextlib.contextmanager
-def ray_serve(python_path: Path) -> Iterator[RayServe]:
-    """Start it, with modules of `python_path` importable by replicas; stopped and gone at the end."""
+def ray_serve(python_path: Path, environment: Mapping[str, str] | None = None) -> Iterator[RayServe]:
+    """Start it, with modules of `python_path` importable by replicas; stopped and gone at the end.
+
+    `environment`: more variables of the pod.
+    """
     where = Path(tempfile.mkdtemp(prefix="rd"))  # short: Ray's socket paths are limited to 107 characters
     port, metrics, stats = (_free_port() for _ in range(3))
     env = {
@@ -73,6 +78,7 @@ def ray_serve(python_path: Path) -> Iterator[RayServe]:
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(where),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(where / "state"),
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
+        **(environment or {}),
     }
     command = [sys.executable, "-m", "tests.kit.ray_serve", str(where / "ray"), str(port)]
     with subprocess.Popen(
@@ -115,7 +121,7 @@ def _serve(temp_dir: str, port: int) -> None:
         order = json.loads(line)
         host = {
             "name": "host",
-            "num_replicas": 1,
+            "num_replicas": order["replicas"],
             "max_ongoing_requests": 100,
             "max_surge_percent": 100,
             "graceful_shutdown_timeout_s": 20,

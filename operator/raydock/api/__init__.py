@@ -4,8 +4,10 @@ from raydock.api.base import API_VERSION, CATEGORY, GROUP, VERSION, Metadata, Re
 from raydock.api.batch_status import BatchJobStatus, JobState
 from raydock.api.batchjob import BatchJob, BatchJobSpec
 from raydock.api.conditions import Condition, ConditionStatus, ConditionType
-from raydock.api.deployment import Deployment, DeploymentSpec, DeploymentStatus, RolloutState
+from raydock.api.deployment import Deployment, DeploymentSpec
+from raydock.api.deployment_status import DeploymentStatus
 from raydock.api.endpoint import AuthMode, InferenceEndpoint, InferenceEndpointSpec, InferenceEndpointStatus
+from raydock.api.rollout import RolloutState
 
 KINDS: tuple[type[Resource], ...] = (Deployment, InferenceEndpoint, BatchJob)
 """Every kind, in the order in which documents list them."""

@@ -150,6 +150,7 @@ class Metadata(Shape):
     creation_timestamp: Time | None = None
     deletion_timestamp: Time | None = None
     owner_references: tuple[OwnerReference, ...] = ()
+    finalizers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

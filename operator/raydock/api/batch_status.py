@@ -31,7 +31,7 @@ class JobState(StrEnum):
 
 
 class BatchCategory(StrEnum):
-    """Phases of a run."""
+    """Phases of a run; an action may have others."""
 
     MODEL_LOAD = "model_load"
     INFERENCE = "inference"
@@ -44,10 +44,10 @@ Count = Annotated[int, Ge(0), Le(INT_MAX)]
 class BatchProgress(Status):
     """How far a job is; of all attempts together."""
 
-    category: BatchCategory | None = None
-    """Phase."""
+    category: Text | None = None
+    """Phase: model_load, inference or postprocess; of an action the category or step that it reported."""
     percent: Annotated[int, Ge(0), Le(100)] | None = None
-    """Share of the rows, in percent."""
+    """Share of the rows, in percent; of an action its own figure. It never falls."""
     rows_done: Count | None = None
     """Rows of the input in committed shards."""
     rows_total: Count | None = None

@@ -29,6 +29,11 @@ MUTABLE: Final = frozenset({"suspend", "workers", "ttlSecondsAfterFinished", "ca
 FROM_DEPLOYMENT: Final = tuple(Program.model_fields[name].alias or name for name in Program.model_fields)
 """Fields that `deployment` and `endpoint` stand for, beside `server`."""
 
+ACTS: Final = "has(self.server) && has(self.server.action)"
+"""CEL: an action is run, which gets no rows."""
+FOR_ROWS: Final = ("columns", "function", "maxBatchRows", "workers", "errors")
+"""Fields that mean nothing to an action."""
+
 FunctionName = Annotated[
     str,
     MinLen(1),
@@ -70,13 +75,18 @@ class Errors(Spec):
     smaller parts until the rows that hang are found. Default 600."""
 
 
+def _cel(field: str) -> str:
+    """`field` as CEL has it, which has words of its own."""
+    return f"__{field}__" if field == "function" else field
+
+
 def unchanged(field: str) -> Rule:
     """`spec.field` stays what it was when the job was made, free-form content included.
 
     One hole, of the API server (seen with 1.34.4): an edit that only renames a top-level key of a free-form
     object passes, since CEL compares names of declared fields alone. A started job keeps what it began with.
     """
-    name = f"__{field}__" if field == "function" else field  # a word of CEL's own
+    name = _cel(field)
     now, before = f"self.{name}", f"oldSelf.{name}"
     return Rule(
         f"has({now}) ? has({before}) && {now} == {before} : !has({before})",
@@ -99,12 +109,12 @@ class BatchJobSpec(Pods, Program):
     function: FunctionName | None = None
     """The model's function that gets the batches, such as a method of its class. Default `predict`, else the
     only one that the class has."""
-    input: Input
-    """What is read."""
+    input: Input | None = None
+    """What is read. An action has none: it finds its inputs in `server.action.params`."""
     columns: Annotated[dict[str, ColumnHandling], MaxLen(64)] = {}
     """Columns that name files, by name; one that differs in case alone is meant, too. Default none."""
-    output: Output
-    """What is written."""
+    output: Output | None = None
+    """What is written. An action may have none: then its result goes to the log and to its backend's job."""
     credentials_secret: LocalObjectReference | None = None
     """A Secret of the namespace that opens the object stores of input and output: its entries, such as
     AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL, become environment variables.
@@ -143,8 +153,41 @@ class BatchJobSpec(Pods, Program):
             for source, whose in (("deployment", "Deployment"), ("endpoint", "endpoint's Deployment"))
             for field in ("server", *FROM_DEPLOYMENT)
         ),
+        Rule(f"{ACTS} || has(self.input)", "write input: what is read", ".input"),
+        Rule(f"{ACTS} || has(self.output)", "write output: where the results go", ".output"),
         Rule(
-            "!has(self.columns) || !has(self.input.files)",
+            f"!({ACTS}) || !has(self.input)",
+            "an action finds its inputs in server.action.params: take out input",
+            ".input",
+        ),
+        Rule(
+            f"!({ACTS}) || !has(self.params)",
+            "an action's parameters stand in server.action.params: move them there",
+            ".params",
+        ),
+        *(
+            Rule(
+                f"!({ACTS}) || !has(self.{_cel(field)})",
+                f"{field} is for rows, and an action gets none: take it out",
+                f".{field}",
+            )
+            for field in FOR_ROWS
+        ),
+        Rule(
+            f"!({ACTS}) || !has(self.output) || !has(self.output.saveMode) || "
+            "self.output.saveMode == 'Error'",
+            "output.saveMode of an action is Error: give each job an empty output.uri",
+            ".output",
+        ),
+        Rule(
+            f"!({ACTS}) || !has(self.output) || "
+            "!(has(self.output.carry) || has(self.output.mode) || has(self.output.maxRowsPerFile))",
+            "output.carry, output.mode and output.maxRowsPerFile are for rows, and an action gets none: "
+            "take them out",
+            ".output",
+        ),
+        Rule(
+            "!has(self.columns) || !has(self.input) || !has(self.input.files)",
             "columns is for tables and rows: take it out and write input.files.convertTo",
             ".columns",
         ),

@@ -21,6 +21,7 @@ class ConditionType(StrEnum):
     CAPACITY_AVAILABLE = "CapacityAvailable"
     CLUSTER_READY = "ClusterReady"
     APPLICATION_HEALTHY = "ApplicationHealthy"
+    REGISTERED = "Registered"
 
     ROUTE_ACCEPTED = "RouteAccepted"
     DEPLOYMENTS_READY = "DeploymentsReady"

@@ -9,19 +9,17 @@ from raydock.api.base import (
     AGE,
     API_VERSION,
     Column,
-    Message,
     Names,
+    ObjectName,
     Resource,
     Scale,
     Spec,
-    Status,
-    Text,
-    Time,
     condition_column,
     name_rules,
 )
-from raydock.api.capacity import Capacity
-from raydock.api.conditions import Conditions
+from raydock.api.deployment_status import DeploymentStatus
+from raydock.api.registration import Registration
+from raydock.api.rollout import Rollout
 from raydock.api.rule import UNIQUE, Matches, Rule, Stored
 from raydock.api.workload import Pods, Program, Server
 
@@ -115,35 +113,42 @@ class Health(Spec):
     """Seconds that one replica may take to load and start. Default 600."""
 
 
-class Strategy(StrEnum):
-    """Ways to bring in a new version."""
+class TokenKeySecret(Spec):
+    """Where the key of model tokens is."""
 
-    AUTO = "Auto"
-    IN_PLACE = "InPlace"
-    BLUE_GREEN = "BlueGreen"
-    RECREATE = "Recreate"
+    name: ObjectName
+    """Name of a Secret of the same namespace."""
+    key: Annotated[
+        str,
+        MinLen(1),
+        MaxLen(244),
+        Matches("[-._a-zA-Z0-9]+", "write a key of letters, digits, '-', '_' and '.'"),
+    ]
+    """Which of its entries signs model tokens: 32 bytes or more. The entry of the same name with `.previous`
+    behind it, if there is one, verifies them too. Pods see a change within two minutes."""
 
 
-class WithoutRoom(StrEnum):
-    """What to do while the cluster has too little room."""
+class LegacyTokens(StrEnum):
+    """What is done with model tokens that have no end."""
 
-    WAIT = "Wait"
-    FAIL = "Fail"
+    REFUSE = "Refuse"
+    ACCEPT = "Accept"
 
 
-class Rollout(Spec):
-    """How a new version replaces the old one."""
+class Multiplexing(Spec):
+    """Models that requests name by signed tokens, where `server` is a class of the action SDK."""
 
-    strategy: Strategy = Strategy.AUTO
-    """Auto: the lightest way that drops no request and fits. InPlace: never a second Ray cluster.
-    BlueGreen: always a second one. Recreate: the old one goes first. What Ray Serve takes without a restart
-    (params, limits, routes, health, replicas) is applied in place in any case. Default Auto."""
-    on_insufficient_capacity: WithoutRoom = WithoutRoom.WAIT
-    """Wait: the older version serves until there is room. Fail: give up until the spec changes.
-    Default Wait."""
-    progress_deadline_seconds: Annotated[int, Ge(1), Le(86_400)] = 600
-    """Seconds since the last visible progress (bound, pulled, downloaded, started) after which a rollout is
-    given up; the older version serves on. Waiting for room does not count. Default 600."""
+    models_per_replica: Annotated[int, Ge(1), Le(1000)] = 4
+    """How many models one replica holds; the one that was used least recently makes room. Default 4."""
+    token_key_secret: TokenKeySecret | None = None
+    """The key of model tokens. Without one a token is taken only where `legacyTokens` says so."""
+    audience: Annotated[str, MinLen(1), MaxLen(256), Matches(r"[^\s]+", "write it without spaces")] = (
+        "raydock"
+    )
+    """What stands in the tokens' `aud`. Default raydock."""
+    legacy_tokens: LegacyTokens = LegacyTokens.REFUSE
+    """Accept: also tokens without audience and end, signed with the key or with the backend's URL. The URL is
+    no secret: whoever knows it can forge them. Default Refuse."""
 
 
 class DeploymentSpec(Pods, Program):
@@ -172,127 +177,12 @@ class DeploymentSpec(Pods, Program):
     """Paths of the application. A change is applied in place."""
     health: Health = Health()
     """How the application is probed. A change is applied in place."""
+    multiplexing: Multiplexing | None = None
+    """Lets each request name its model. Absent: the application has no models but its own."""
     rollout: Rollout = Rollout()
     """How a new version is brought in."""
-
-
-class ServeApplication(Status):
-    """The application in Ray Serve."""
-
-    name: Text
-    """Name of the application in Ray Serve."""
-    id: Text | None = None
-    """Lasting id: `NAMESPACE/NAME`. It is there once the application is RUNNING, and is kept."""
-    route_prefix: Annotated[str, MaxLen(256)] = "/"
-    """Path that Ray Serve answers under."""
-    status: Annotated[str, MaxLen(63)] | None = None
-    """Ray Serve's own word, such as DEPLOYING, RUNNING, UNHEALTHY or DEPLOY_FAILED."""
-    message: Message = ""
-    """Ray Serve's message."""
-
-
-class ServiceReference(Status):
-    """The Service that reaches the application."""
-
-    name: Text
-    """Name of the Service."""
-    port: Annotated[int, Ge(1), Le(65_535)]
-    """Port that answers HTTP."""
-
-
-class Revision(Status):
-    """Hashes of what decides a rollout."""
-
-    serving: Text | None = None
-    """What answers requests now."""
-    wanted: Text | None = None
-    """What the spec asks for."""
-
-
-class RolloutState(StrEnum):
-    """Where a rollout stands."""
-
-    IDLE = "Idle"
-    WAITING = "Waiting"
-    SURGING = "Surging"
-    SWITCHING = "Switching"
-    DRAINING = "Draining"
-    ROLLED_BACK = "RolledBack"
-    FAILED = "Failed"
-
-
-class RolloutStatus(Status):
-    """The running or last rollout."""
-
-    state: RolloutState
-    """Waiting: there is too little room; Surging: new replicas start in the running cluster;
-    Switching: a Ray cluster with the new version starts, or a change is applied in place;
-    Draining: the old cluster finishes its requests; RolledBack: the new version was given up."""
-    strategy: Strategy | None = None
-    """The way that was taken: InPlace, BlueGreen or Recreate."""
-    started_at: Time | None = None
-    """When the rollout began."""
-    message: Message = ""
-    """Why this way, what it is doing, and what another way would have needed."""
-
-
-class DeployCategory(StrEnum):
-    """Phases of a start."""
-
-    INITIALIZE = "initialize"
-    DEPLOY = "deploy"
-    REGISTER = "register"
-
-
-class DeployProgress(Status):
-    """How far a start is."""
-
-    category: DeployCategory
-    """Phase."""
-    percent: Annotated[int, Ge(0), Le(100)] | None = None
-    """Share of the whole start, in percent."""
-    message: Message = ""
-    """What is being done."""
-
-
-class RayServiceReference(Status):
-    """The child that runs the application."""
-
-    name: Text
-    """Name of the RayService."""
-    active_cluster: Text | None = None
-    """RayCluster that answers."""
-    pending_cluster: Text | None = None
-    """RayCluster that is being started to replace it."""
-
-
-class DeploymentStatus(Status):
-    """What was seen of a Deployment."""
-
-    observed_generation: Annotated[int, Ge(-1)] = -1
-    """Generation of the spec that this status speaks of; -1 before the first look."""
-    conditions: Conditions = ()
-    """Ready, Reconciling, Stalled, CapacityAvailable, ClusterReady, ApplicationHealthy, Suspended, Paused."""
-    replicas: Annotated[int, Ge(0)] | None = None
-    """Replicas that there shall be now: with autoscaling what Ray Serve decided."""
-    ready_replicas: Annotated[int, Ge(0)] | None = None
-    """Replicas that answer."""
-    selector: Text | None = None
-    """Label selector of the pods that hold replicas, for the scale subresource."""
-    serve_application: ServeApplication | None = None
-    """The application in Ray Serve."""
-    service: ServiceReference | None = None
-    """Where the application answers inside the cluster."""
-    revision: Revision | None = None
-    """Which version answers, and which is wanted."""
-    rollout: RolloutStatus | None = None
-    """The running or last rollout."""
-    progress: DeployProgress | None = None
-    """How far a start is."""
-    capacity: Capacity | None = None
-    """The capacity gate's last answer."""
-    ray_service: RayServiceReference | None = None
-    """The child that runs the application."""
+    registration: Registration | None = None
+    """A service that is told once the application runs. Default: nobody is."""
 
 
 class Deployment(Resource):

@@ -16,11 +16,23 @@ STORE_URI = r"(s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9!_.*()-]+)*/?"
 # No `user:password@`: the spec is no place for a secret.
 HTTP_URI = r"https?://[^\s/@?#]+(/\S*)?"
 
+IMPORT_PATH = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
+"""`MODULE:ATTRIBUTE`."""
+
 STAYS_INSIDE = Rule(
     r"!self.matches(r'(^|/)\.\.(/|$)')",
     "take out '..': write the path from the volume's root",
 )
 """No text that leads out of the directory it starts in."""
+
+
+Named = Annotated[
+    str,
+    MinLen(1),
+    MaxLen(253),
+    Matches("[!-~]+", "write what the backend calls it, in ASCII and without spaces"),
+]
+"""What somebody else calls a thing."""
 
 
 class Model(Spec):
@@ -45,6 +57,11 @@ class Model(Spec):
         | None
     ) = None
     """SHA-256 of the one file, checked before it is used. A directory has none."""
+    id: Named | None = None
+    """Its id in a model backend: what an action asks `get_model` for, and `model_info["id"]` of a serving
+    class. Default: none, and an action may call it anything."""
+    version: Named | None = None
+    """Its version there, for `model_info["version"]`. Default none."""
 
 
 class Mlflow(Spec):
@@ -77,23 +94,37 @@ class Huggingface(Spec):
     calls, such as `top_k`; callers may set those that stand there."""
 
 
+class Action(Spec):
+    """An action of a plugin: a class of the SDK that raydock runs."""
+
+    entrypoint: Annotated[
+        str,
+        MinLen(3),
+        MaxLen(512),
+        Matches(IMPORT_PATH, "write MODULE:CLASS, for example plugin.deploy:DeployAction"),
+    ]
+    """`MODULE:CLASS` in the image or in `code`. Of a Deployment a subclass of BaseDeploymentAction, which is
+    run once for each version and deploys its Serve class; of a BatchJob one of BaseInferenceAction."""
+    params: dict[str, Any] = {}
+    """Free-form parameters that the action is run with. Default none."""
+
+
 class Server(Spec):
-    """What loads the model and answers: exactly one of importPath, mlflow and huggingface."""
+    """What loads the model and answers: exactly one of importPath, action, mlflow and huggingface."""
 
     import_path: (
         Annotated[
             str,
             MinLen(3),
             MaxLen(512),
-            Matches(
-                r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*",
-                "write MODULE:ATTRIBUTE, for example iris.app:app",
-            ),
+            Matches(IMPORT_PATH, "write MODULE:ATTRIBUTE, for example iris.app:app"),
         ]
         | None
     ) = None
     """`MODULE:ATTRIBUTE` in the image or in `code`: a Ray Serve application or a function that builds one;
     for a BatchJob a class or function that predicts a batch."""
+    action: Action | None = None
+    """A plugin's action."""
     mlflow: Mlflow | None = None
     """An MLflow model, without code: `{}`. `params` are those of its signature."""
     huggingface: Huggingface | None = None
@@ -101,9 +132,9 @@ class Server(Spec):
 
     rules: ClassVar = (
         Rule(
-            "[has(self.importPath), has(self.mlflow), has(self.huggingface)]"
+            "[has(self.importPath), has(self.action), has(self.mlflow), has(self.huggingface)]"
             ".filter(given, given).size() == 1",
-            "write exactly one of server.importPath, server.mlflow and server.huggingface",
+            "write exactly one of server.importPath, server.action, server.mlflow and server.huggingface",
         ),
     )
 
@@ -165,7 +196,7 @@ class Program(Spec):
         ),
         # `server` is a field of every kind that has a program, required or not.
         Rule(
-            "!has(self.server) || has(self.server.importPath) || has(self.model)",
+            "!has(self.server) || has(self.server.importPath) || has(self.server.action) || has(self.model)",
             "server.mlflow and server.huggingface load what lies at model.uri: write it",
             ".model",
         ),

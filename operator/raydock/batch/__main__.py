@@ -13,15 +13,16 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from raydock.batch import driver, plan
-from raydock.batch.ledger import Ledger, drafts_dir
+from raydock.batch.ledger import Ledger
 from raydock.batch.outputs import refusing, storage_at
 from raydock.batch.owner import Owner
 from raydock.batch.report import Counts, Reporter
+from raydock.batch.storage import drafts_dir
 from raydock.batch.worker import Setting
-from raydock.errors import Terminal, Unfinished
+from raydock.errors import Stopped, Terminal, Unfinished
 from raydock.models import console
 from raydock.models.entry import cut_traceback
 from raydock.reasons import Reason
@@ -30,8 +31,11 @@ from raydock.wire import last_report
 from raydock.wire.job import ATTEMPT_ENV, JobConfig, SaveMode
 from raydock.wire.ledger import JobName, JobOutput
 from raydock.wire.paths import CLAIMS_DIR, JOB_FILE, TOKEN_FILE
-from raydock.wire.progress import Failure
+from raydock.wire.progress import Failure, Output
 from raydock.wire.record import loads
+
+if TYPE_CHECKING:
+    from raydock.sdk.loggers.entry import ProgressData
 
 log = logging.getLogger("raydock.batch")
 
@@ -59,9 +63,13 @@ def attempt_at(
     counts = Counts(config, attempt)
     failure: Failure | None = None
     try:
-        published = run(config, attempt, claims_dir, counts, reporter, standby)
-        counts.succeeded(config.output_uri, published)
-        log.info("published %s rows to %s", published.rows, config.output_uri)
+        if config.action is not None:
+            counts.acted(act(config, attempt, claims_dir, counts, reporter))
+            log.info("the action ended")
+        else:
+            published = run(config, attempt, claims_dir, counts, reporter, standby)
+            counts.succeeded(config.output_uri, published)
+            log.info("published %s rows to %s", published.rows, config.output_uri)
     except Unfinished as exc:
         failure = Failure(exc.reason.value, exc.message, final=isinstance(exc, Terminal))
     except Exception as exc:
@@ -92,6 +100,18 @@ def run(
     """What the job of `config` published. Raises Unfinished."""
     with refusing():
         return _run(config, attempt, claims_dir, counts, reporter, standby)
+
+
+def act(config: JobConfig, attempt: int, claims_dir: str, counts: Counts, reporter: Reporter) -> Output:
+    """What the action of `config` published. Raises Unfinished."""
+    from raydock.batch import action  # noqa: PLC0415 - a job over rows needs nothing of the action SDK
+
+    def tell(told: "ProgressData") -> None:
+        counts.acts(told.step or "", told.overall)
+        reporter.tell(counts.report)
+
+    with refusing():
+        return action.run(config, attempt, claims_dir, tell)
 
 
 def _run(
@@ -133,7 +153,7 @@ def _run(
 
 def stop(*_: object) -> NoReturn:
     """On SIGTERM: end as if by it, past all `except Exception`."""
-    raise SystemExit(143)
+    raise Stopped(143)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from raydock.wire.progress import Failure, Output, Report
 PACE_AFTER_S: Final = 2.0
 """Of a pace that holds: before, what was done while models were loaded counts as done in no time."""
 EVERY_S: Final = 1.0
+CATEGORY_MAX: Final = 253
+"""Characters of a category, as the status holds them."""
 RETRY_MAX_S: Final = 15.0
 """Longest pause between two tries at a report that was not taken."""
 LAST_REPORT_S: Final = 600.0
@@ -47,7 +49,9 @@ class Counts:
         self._began = 0.0
         self._rows_before = 0
         self._seen: set[int] = set()
-        self.report = Report(config.namespace, config.name, config.uid, attempt, "model_load", 0)
+        # An action says itself what it begins with.
+        first = "model_load" if config.action is None else ""
+        self.report = Report(config.namespace, config.name, config.uid, attempt, first, 0)
 
     def planned(self, rows: int, shards: int, committed: list[CommitRecord]) -> None:
         """What there is to do, and what earlier attempts did."""
@@ -81,6 +85,17 @@ class Counts:
         if 0 <= self._most < failed:
             told = too_many(self._most, failed, self.report.rows_total, self._first_failures)
             raise Terminal(Reason.TOO_MANY_FAILED_ROWS, told)
+
+    def acts(self, category: str, overall: float) -> None:
+        """An action reported progress: of `category`, and in percent of all of it."""
+        # 100 is for a result that is published.
+        percent = max(self.report.percent, min(99, int(overall)))
+        self.report = replace(self.report, category=category[:CATEGORY_MAX], percent=percent)
+
+    def acted(self, output: Output) -> None:
+        """The action ended, and its result is where it belongs."""
+        done = output.rows
+        self.report = replace(self.report, percent=100, rows_done=done, rows_total=done, output=output)
 
     def publishing(self) -> None:
         """Every shard is committed."""

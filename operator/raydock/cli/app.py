@@ -5,7 +5,7 @@ from typing import Final
 
 import typer
 
-from raydock.cli import batch, validate
+from raydock.cli import agent, batch, login, plugin, validate
 
 app: Final = typer.Typer(
     name="raydock",
@@ -16,6 +16,9 @@ app: Final = typer.Typer(
 )
 app.command("validate")(validate.validate)
 app.add_typer(batch.app, name="batch")
+app.add_typer(plugin.app, name="plugin")
+app.command("login")(login.login)
+app.add_typer(agent.app, name="agent")
 
 
 @app.command("version")

@@ -47,7 +47,7 @@ def clean(output: OUTPUT) -> None:
     """
     try:
         from raydock.batch import clean as cleaning  # noqa: PLC0415 - the stores' client is in an extra
-        from raydock.batch.ledger import drafts_dir  # noqa: PLC0415 - likewise
+        from raydock.batch.storage import drafts_dir  # noqa: PLC0415 - likewise
 
         me = cleaning.new_name()
         removed = cleaning.clean(_storage(output, drafts_dir(me.uid)), me, time.sleep)

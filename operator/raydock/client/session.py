@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from kubernetes.config import kube_config
 from kubernetes.config.config_exception import ConfigException
 from urllib3.exceptions import HTTPError
 
-from raydock.client.errors import NoCluster, Unreachable, of_answer
+from raydock.client.errors import NoCluster, Unreachable, of_answer, of_status_object
 
 POD_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """There exactly when we run in a pod with a service account."""
@@ -23,6 +24,8 @@ CALL_S: Final = 30.0
 """For an answer to begin, or to go on."""
 JSON: Final = "application/json"
 MERGE: Final = "application/merge-patch+json"
+_REFUSED: Final = re.compile(r"Handshake status (\d{3})")
+"""How the websocket's library says that the API server did not take a connection."""
 
 
 class Session:
@@ -59,6 +62,27 @@ class Session:
         """
         with self._answer("GET", path, query=query, read_s=read_s) as response:
             yield _lines(response)
+
+    def port(self, namespace: str, pod: str, port: int) -> Any:
+        """A connection to `port` of a pod, as a socket. Raises ClientError.
+
+        Needs the verbs get and create on pods/portforward.
+        """
+        from kubernetes.stream import portforward  # noqa: PLC0415 - most commands never need websockets
+
+        # An own client: the library puts another transport into the one that it is given, for the time.
+        core = client.CoreV1Api(client.ApiClient(self._api.configuration))
+        try:
+            forward = portforward(
+                core.connect_get_namespaced_pod_portforward, pod, namespace, ports=str(port)
+            )
+        except ApiException as error:
+            status = _REFUSED.search(str(error.reason))
+            if status is None:
+                raise Unreachable(f"no connection to pod {namespace}/{pod}: is it running?") from None
+            message = f"no connection to pod {namespace}/{pod}: HTTP {status[1]} for get on pods/portforward"
+            raise of_status_object(int(status[1]), {"message": message}) from None
+        return forward.socket(port)
 
     @contextmanager
     def _answer(

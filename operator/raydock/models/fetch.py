@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
-from raydock.models import opening
+from raydock.models import disk, opening
 from raydock.models.entry import LoadFailed
 from raydock.models.uri import told
 from raydock.reasons import Reason
@@ -119,10 +119,17 @@ def fetch(url: str, into: Path, bounds: Bounds) -> None:
     _mark(into).unlink(missing_ok=True)
 
 
+def forget(into: Path) -> None:
+    """Take away what is there of a download that nobody goes on with."""
+    into.unlink(missing_ok=True)
+    _mark(into).unlink(missing_ok=True)
+
+
 def _insist(url: str, bounds: Bounds, attempt: Callable[[], T]) -> T:
     """`attempt` until it succeeds, is refused for good, or nobody wants to wait any longer."""
     patience = bounds.patience or Patience(PAUSE_S, PAUSE_MAX_S)
     pause_s, waited_s, attempts = min(patience.pause_s, patience.pause_max_s), 0.0, 1
+    why = ""
     while True:
         try:
             return attempt()
@@ -135,7 +142,8 @@ def _insist(url: str, bounds: Bounds, attempt: Callable[[], T]) -> T:
             if patience.attempts is None:
                 pause_s = patience.pause_s  # something came: no reason to wait longer than before
         except (OSError, http.client.HTTPException) as exc:
-            why = _network_words(exc)
+            # What the deadline itself cut short says less than what the attempt before met.
+            why = why if why and time.monotonic() >= bounds.deadline else _network_words(exc)
         if time.monotonic() + pause_s > bounds.deadline:
             raise OutOfTime(Reason.MODEL_LOAD_FAILED, f"{told(url)} could not be fetched in time: {why}")
         if attempts == patience.attempts or waited_s + pause_s > patience.recovery_s:
@@ -231,6 +239,7 @@ def _go_on(url: str, into: Path, bounds: Bounds) -> None:
         length = answer.headers.get("Content-Length")
         total = start + int(length) if length and length.isdigit() else None
         _check_size(url, total or 0, bounds)
+        disk.check_room(told(url), (total or 0) - start, into.parent)
         _mark(into).write_text(_validator(answer.headers))
         got = _stream(url, answer, into, start, bounds)
     if total is not None and got != total:
@@ -251,6 +260,8 @@ def _stream(url: str, answer: Answer, into: Path, start: int, bounds: Bounds) ->
                 if time.monotonic() > bounds.deadline:
                     raise OutOfTime(Reason.MODEL_LOAD_FAILED, f"{told(url)} could not be fetched in time")
         except (OSError, http.client.HTTPException) as exc:
+            if isinstance(exc, OSError) and exc.errno in disk.FULL:
+                raise disk.no_room(told(url)) from None
             if size == start:
                 raise
             raise _Broken(_network_words(exc)) from None
@@ -288,4 +299,6 @@ def _starts_at(headers: http.client.HTTPMessage) -> int:
 
 
 def _open(url: str, method: str, headers: Mapping[str, str], bounds: Bounds) -> Answer:
-    return opening.open_url(url, method, headers, private=bounds.headers, timeout_s=SILENCE_S)
+    return opening.open_url(
+        url, method, headers, private=bounds.headers, silence_s=SILENCE_S, end=bounds.deadline
+    )

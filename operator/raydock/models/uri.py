@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from typing import Final
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from raydock.models.entry import LoadFailed
 from raydock.reasons import Reason
 from raydock.wire import paths
+
+NAME_MAX: Final = 200
+"""Bytes of a file's name; disks take 255, and the cache puts something behind some."""
 
 
 @dataclass(frozen=True)
@@ -25,17 +29,21 @@ class Remote:
     """Its file name, by which an archive is known; never empty."""
 
 
+class NotAUri(LoadFailed):
+    """Nothing can be read by it, now or later."""
+
+
 def parse(uri: str) -> Mounted | Remote:
-    """What `uri` names. Raises LoadFailed(MODEL_LOAD_FAILED) for what raydock cannot read."""
+    """What `uri` names. Raises NotAUri(MODEL_LOAD_FAILED) for what raydock cannot read."""
     scheme = uri.partition("://")[0].lower()
     if scheme == "pvc":
         try:
             return Mounted(Path(paths.claim_path(uri)))
         except ValueError as exc:
-            raise LoadFailed(Reason.MODEL_LOAD_FAILED, f"model.uri: {exc}") from None
+            raise NotAUri(Reason.MODEL_LOAD_FAILED, f"model.uri: {exc}") from None
     if scheme in ("http", "https"):
         return _remote(uri)
-    raise LoadFailed(Reason.MODEL_LOAD_FAILED, f"model.uri {told(uri)}: write pvc://, http:// or https://")
+    raise NotAUri(Reason.MODEL_LOAD_FAILED, f"model.uri {told(uri)}: write pvc://, http:// or https://")
 
 
 def told(uri: str) -> str:
@@ -50,10 +58,23 @@ def told(uri: str) -> str:
 
 def _remote(uri: str) -> Remote:
     shown = told(uri)
-    parts = urlsplit(uri)
+    parts = _split(uri)
+    if parts is None:
+        said = f"model.uri {shown} is no URL: quote what is none of its characters"
+        raise NotAUri(Reason.MODEL_LOAD_FAILED, said)
     if not parts.hostname:
-        raise LoadFailed(Reason.MODEL_LOAD_FAILED, f"model.uri {shown} names no host")
+        raise NotAUri(Reason.MODEL_LOAD_FAILED, f"model.uri {shown} names no host")
     if parts.username is not None or parts.password is not None:
-        raise LoadFailed(Reason.MODEL_LOAD_FAILED, f"model.uri {shown} must not hold a user name or password")
+        raise NotAUri(Reason.MODEL_LOAD_FAILED, f"model.uri {shown} must not hold a user name or password")
     name = PurePosixPath(unquote(parts.path)).name
-    return Remote(uri, name if name not in ("", ".", "..") else "model")
+    is_name = name not in ("", ".", "..") and "\0" not in name and len(name.encode()) <= NAME_MAX
+    return Remote(uri, name if is_name else "model")
+
+
+def _split(uri: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(uri)
+        parts.port  # noqa: B018 - which looks whether it is one
+    except ValueError:
+        return None
+    return parts if uri.isascii() and uri.isprintable() and " " not in uri else None

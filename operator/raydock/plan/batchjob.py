@@ -166,7 +166,7 @@ def next_step(
         return _after_the_end(cr, seen, over, now, defaults)
     if kept is None:
         return _without_record(cr, seen, now)
-    ending = _ending(cr, kept, seen, now)
+    ending = _ending(cr, kept, seen, now, defaults)
     if ending is not None:
         return ending
     if cr.spec.suspend:
@@ -206,16 +206,16 @@ def _without_record(cr: BatchJob, seen: Seen, now: datetime) -> Step:
     return Step()
 
 
-def _ending(cr: BatchJob, kept: Record, seen: Seen, now: datetime) -> Step | None:
+def _ending(cr: BatchJob, kept: Record, seen: Seen, now: datetime, defaults: Defaults) -> Step | None:
     """The step after which this attempt, or the whole job, is over; None while it goes on."""
-    current, report = seen.current(cr), seen.newest(kept)
-    if (report and report.output) or (current and _ended_well(current)):
+    current, report, tells = seen.current(cr), seen.newest(kept), results.must_tell(cr, defaults)
+    if (report and report.output) or (current and _ended_well(current) and not tells):
         return Step(
             result=results.succeeded(cr, report.output if report else None, now), delete=_former(cr, seen)
         )
     if cr.spec.cancel:
         return Step(result=results.cancelled(now), delete=_present(seen))
-    told = results.failure_of(report, current)
+    told = results.failure_of(report, current, tells=tells)
     if told and gives_up(cr, kept, told):
         return Step(result=results.failed(cr, kept, told, now), delete=_former(cr, seen))
     if told:

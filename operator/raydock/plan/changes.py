@@ -1,6 +1,6 @@
 """What an edit of a Deployment's fields reaches: the table that decides how it can be rolled out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, Final
 
@@ -34,11 +34,17 @@ FIELDS: Final[Mapping[str, Reach]] = {
     "limits": Reach.LIVE,
     # Which volume holds the model is a matter of the pods: plan.revision adds it.
     "model": Reach.APPLICATION,
+    # That there is any adds the volume of downloads: plan.revision.
+    "multiplexing": Reach.APPLICATION,
+    "multiplexing.tokenKeySecret": Reach.PODS,
     "nodeSelector": Reach.PODS,
     "params": Reach.LIVE,
     "priorityClassName": Reach.PODS,
     # As `autoscaling`.
     "replicas": Reach.NOTHING,
+    # The pods' code calls the backend, too.
+    "registration": Reach.PODS,
+    "registration.backend.jobId": Reach.NOTHING,
     "resources": Reach.PODS,
     "rollout": Reach.NOTHING,
     "routes": Reach.LIVE,
@@ -58,10 +64,25 @@ def by_reach(said: Mapping[str, Any]) -> dict[Reach, dict[str, Any]]:
         inside = [path for path in FIELDS if path.startswith(f"{field}.")]
         rest = value
         for path in inside:
-            name = path.rpartition(".")[2]
-            if name in rest:
-                found[FIELDS[path]][path] = rest[name]
-                rest = {k: v for k, v in rest.items() if k != name}
+            steps = path.split(".")[1:]
+            if (there := _at(rest, steps)) is not None:
+                found[FIELDS[path]][path] = there
+                rest = _without(rest, steps)
         if rest or not inside:
             found[FIELDS[field]][field] = rest
     return found
+
+
+def _at(value: Any, steps: Sequence[str]) -> Any:
+    """What lies at the end of `steps`; None where nothing does."""
+    for name in steps:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _without(value: Mapping[str, Any], steps: Sequence[str]) -> dict[str, Any]:
+    """`value` less what lies at the end of `steps`."""
+    name, *further = steps
+    if further:
+        return {**value, name: _without(value[name], further)}
+    return {key: inner for key, inner in value.items() if key != name}

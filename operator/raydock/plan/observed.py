@@ -5,11 +5,12 @@ from functools import cached_property
 from typing import Final
 
 from raydock.api.conditions import ConditionType
-from raydock.api.deployment import WithoutRoom
+from raydock.api.rollout import WithoutRoom
 from raydock.plan import trouble
 from raydock.plan.changes import Reach
 from raydock.plan.marks import Way
 from raydock.plan.meta import fingerprint
+from raydock.plan.registration import noted_id
 from raydock.plan.sight import Sight
 from raydock.reasons import Reason
 from raydock.wire.host import INGRESS
@@ -75,6 +76,12 @@ class Observed(Sight):
         return self.rests or (self.seen.health is not None and self.seen.health.status == READY)
 
     @property
+    def record_id(self) -> str | None:
+        """Id of the record with the backend that the spec names; None until there is one."""
+        said = self.seen.standing
+        return noted_id(self.cr) or (said.id if said else None)
+
+    @property
     def asleep(self) -> bool:
         """No replica is wanted now, as nobody asks: a probe would wake one."""
         return self.seen.serve is not None and self.seen.serve.target == 0
@@ -115,6 +122,15 @@ class Observed(Sight):
     def trouble(self) -> trouble.Trouble | None:
         """What is wrong with the newest version."""
         return trouble.of_application(self.application) or trouble.of_pods(self.newest_pods)
+
+    @property
+    def builds_at(self) -> str:
+        """Address of the pod in which the newest version's action may be running; empty where none does."""
+        if self.cr.spec.server.action is None or self.stopped or self.current or self.proven:
+            return ""
+        if self.application is not None and self.application.deployments:
+            return ""  # it has handed over what it deploys
+        return next((p.ip for p in self.newest_pods if p.is_head and p.phase == "Running" and p.ip), "")
 
     @property
     def started(self) -> datetime | None:

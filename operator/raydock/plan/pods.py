@@ -24,6 +24,20 @@ PORTS: Final = (
 """KubeRay adds none of its own as soon as one is listed, and looks for `dashboard` and `serve` by name."""
 
 
+USERS: Final = frozenset(
+    {
+        paths.TOKEN_KEY_FILE_ENV,
+        "RAYDOCK_MODEL_TOKEN_KEY",
+        "RAYDOCK_SERVE_URL",
+        "RAYDOCK_ENDPOINT_KEY",
+        "RAYDOCK_INFER_TIMEOUT_SECONDS",
+        "RAYDOCK_MAX_ARTIFACT_BYTES",
+        "RAYDOCK_FILE_FIELD_NETWORKS",
+    }
+)
+"""Variables with raydock's prefix that are the users': settings of the action SDK."""
+
+
 @dataclass(frozen=True)
 class PodParts:
     """What the user's spec says about pods, of a Deployment or of a BatchJob."""
@@ -52,7 +66,7 @@ def pod_template(
     extra_volumes: Iterable[Manifest] = (),
     pre_stop: str | None = None,
 ) -> Manifest:
-    """The template of one Ray pod. `env` is raydock's own; the user's win, but for RAYDOCK_ names."""
+    """The template of one Ray pod. `env` is raydock's own; the user's win, but for RAYDOCK_ beyond USERS."""
     volumes, mounts = _volumes(parts, defaults, extra_volumes)
     container: Manifest = {
         "name": CONTAINER,
@@ -179,7 +193,7 @@ def _volumes(
 
 def _env(own: Mapping[str, str], users: tuple[EnvVar, ...]) -> list[Manifest]:
     # The user may set RAY_… to tune Ray; RAYDOCK_… is how the two halves of raydock speak, so it stays ours.
-    said = {v.name: _said(v) for v in users if not v.name.startswith("RAYDOCK_")}
+    said = {v.name: _said(v) for v in users if v.name in USERS or not v.name.startswith("RAYDOCK_")}
     ours = {name: {"name": name, "value": value} for name, value in own.items() if name not in said}
     path = said.get("PYTHONPATH", {}).get("value")
     if path is not None and own.get("PYTHONPATH"):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from raydock.api.deployment import Deployment
+from raydock.plan import model_tokens
 from raydock.plan.access import access_volume
 from raydock.plan.defaults import Defaults, Shape
 from raydock.plan.marks import Marks
@@ -106,10 +107,10 @@ def _template(
         pod_parts(cr, noted.code or None, defaults),
         defaults,
         metadata={"labels": labels(cr), "annotations": noted.on_pods()},
-        env={**environment(), **(env or {})},
+        env={**environment(), **model_tokens.environment(cr), **(env or {})},
         resources=resources,
         grace_s=defaults.termination_grace_seconds,
-        extra_volumes=(access_volume(cr.metadata.name),),
+        extra_volumes=(access_volume(cr.metadata.name), *model_tokens.volumes(cr)),
         pre_stop=pre_stop,
     )
 

@@ -27,7 +27,7 @@ PROGRAM_MARK: Final = f"{GROUP}/program"
 """Fingerprint of what the attempt runs, should the record be lost."""
 TOKEN_LIFETIME_S: Final = 3600
 CLAIM_IN_TEXT: Final = re.compile(r"pvc://[a-z0-9](?:[-.a-z0-9]*[a-z0-9])?(?=/)")
-"""A claim that a row of the manifest names, also within JSON in its text."""
+"""A claim that a row of the manifest, or an action's parameters name, also within JSON in their text."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,10 @@ def claims(cr: BatchJob, kept: Record) -> tuple[tuple[str, bool], ...]:
     """PersistentVolumeClaims of model and input, for reading, and of the output."""
     read = [kept.resolved.model.uri] if kept.resolved.model else []
     read += _input_uris(cr)
+    if kept.resolved.server.action is not None:
+        read += CLAIM_IN_TEXT.findall(json.dumps(kept.resolved.server.action.params))
     mounts = {claim: True for uri in read if (claim := paths.claim_of(uri))}
-    written = paths.claim_of(cr.spec.output.uri)
+    written = paths.claim_of(cr.spec.output.uri) if cr.spec.output else None
     if written:
         mounts[written] = False
     return tuple(sorted(mounts.items()))
@@ -137,6 +139,8 @@ def env_from(cr: BatchJob, kept: Record) -> tuple[EnvFromSource, ...]:
 def _input_uris(cr: BatchJob) -> Iterator[str]:
     """URIs that the input names, in the manifest itself; what a table's rows name can't be known here."""
     given = cr.spec.input
+    if given is None:
+        return
     if given.tables is not None:
         yield from given.tables.uris
     if given.sql is not None:

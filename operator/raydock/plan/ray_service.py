@@ -5,10 +5,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from raydock.api.deployment import Deployment
+from raydock.plan.cached import caches_models
 from raydock.plan.defaults import Defaults
 from raydock.plan.marks import Marks
 from raydock.plan.meta import DEPLOYMENT_LABEL, MANAGED_BY, RAYDOCK, Manifest, child, sealed
 from raydock.plan.pods import PodParts
+from raydock.plan.registration import pod_variables
 from raydock.wire import paths
 
 KUBERAY_KEEPS_S: Final = 10_800
@@ -34,12 +36,12 @@ def pod_parts(cr: Deployment, code_copy: str | None, defaults: Defaults) -> PodP
     return PodParts(
         image=spec.image or defaults.runtime_image,
         image_pull_secrets=spec.image_pull_secrets,
-        env=spec.env,
+        env=(*pod_variables(cr), *spec.env),
         env_from=spec.env_from,
         scheduling=spec,
         code_config_map=code_copy,
         claims=claims(cr),
-        cache_models=bool(spec.model and not paths.claim_of(spec.model.uri)),
+        cache_models=caches_models(cr),
     )
 
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from raydock.api.base import GROUP
-from raydock.api.batch_data import Files, Sql, Tables
+from raydock.api.batch_data import Files, Input, Sql, Tables
+from raydock.api.batch_data import Output as OutputSpec
 from raydock.api.batchjob import BatchJob
 from raydock.api.conditions import ConditionType, find
 from raydock.api.deployment import Deployment
@@ -22,7 +23,15 @@ from raydock.plan.server import batch_path, task
 from raydock.plan.usage import NOTHING, USAGE_ANNOTATION, Bank
 from raydock.reasons import Reason
 from raydock.wire import paths
-from raydock.wire.job import ColumnHandling, FilesInput, JobConfig, OutputMode, SqlInput, TablesInput
+from raydock.wire.job import (
+    ActionCall,
+    ColumnHandling,
+    FilesInput,
+    JobConfig,
+    OutputMode,
+    SqlInput,
+    TablesInput,
+)
 from raydock.wire.progress import Failure, Output
 from raydock.wire.record import dumps, loads
 
@@ -37,6 +46,8 @@ RESULT_ANNOTATION: Final = f"{GROUP}/result"
 RESOLVED_KEY: Final = "resolved.json"
 CONFIG_MAX: Final = 900_000
 """Bytes. A ConfigMap holds 1 MiB of data, of which some is for the program."""
+NO_OUTPUT: Final = OutputSpec.model_construct(uri="")
+"""Of an action whose result goes elsewhere."""
 
 
 class Resolved(Program):
@@ -90,10 +101,19 @@ def program(cr: BatchJob, source: Deployment | None) -> Program | Deployment:
 def resolve(
     cr: BatchJob, source: Deployment | None, code_hash: str | None, defaults: Defaults
 ) -> Resolved | None:
-    """What `cr` runs; None when it names neither a Deployment that exists nor a server."""
+    """What `cr` runs; None when it names neither a Deployment that exists nor a server.
+
+    Raises Terminal(INVALID_SPEC) for a Deployment whose program cannot predict.
+    """
     spec = source.spec if source is not None else cr.spec
     if spec.server is None:
         return None
+    if source is not None and spec.server.action is not None:
+        raise Terminal(
+            Reason.INVALID_SPEC,
+            f"Deployment {source.metadata.name} has server.action, which deploys and predicts nothing: "
+            "write server with the code to run",
+        )
     return Resolved(
         model=spec.model,
         image=spec.image or defaults.runtime_image,
@@ -109,28 +129,32 @@ def resolve(
 def job_config(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> JobConfig:
     """What the driver reads."""
     each = of_replica(cr.spec.resources, defaults.replica_resources)
+    given, output = cr.spec.input or Input(), cr.spec.output or NO_OUTPUT
+    action = resolved.server.action
     return JobConfig(
         namespace=cr.metadata.namespace,
         name=cr.metadata.name,
         uid=cr.metadata.uid,
         import_path=batch_path(resolved.server),
-        tables=_tables(cr.spec.input.tables),
-        files=_files(cr.spec.input.files),
-        sql=_sql(cr.spec.input.sql),
-        rows=cr.spec.input.rows or (),
+        tables=_tables(given.tables),
+        files=_files(given.files),
+        sql=_sql(given.sql),
+        rows=given.rows or (),
         columns={
             name: ColumnHandling(how.input_format.value, how.convert_to.value)
             for name, how in cr.spec.columns.items()
         },
-        output_uri=cr.spec.output.uri,
+        output_uri=output.uri,
         model_uri=resolved.model.uri if resolved.model else None,
         model_sha256=resolved.model.sha256 if resolved.model else None,
+        model_id=resolved.model.id if resolved.model else None,
+        model_version=resolved.model.version if resolved.model else None,
         function=cr.spec.function,
         params=cr.spec.params,
-        carry=tuple(cr.spec.output.carry),
-        output_mode=None if cr.spec.output.mode is OutputMode.ROWS else cr.spec.output.mode.value,
-        save_mode=cr.spec.output.save_mode.value,
-        max_rows_per_file=cr.spec.output.max_rows_per_file,
+        carry=tuple(output.carry),
+        output_mode=None if output.mode is OutputMode.ROWS else output.mode.value,
+        save_mode=output.save_mode.value,
+        max_rows_per_file=output.max_rows_per_file,
         max_batch_rows=cr.spec.max_batch_rows,
         max_failed_rows=cr.spec.errors.max_failed_rows,
         retries_per_batch=cr.spec.errors.retries_per_batch,
@@ -140,6 +164,7 @@ def job_config(cr: BatchJob, resolved: Resolved, defaults: Defaults) -> JobConfi
         worker_cpus=logical_cpus(each),
         worker_gpus=gpus(each),
         task=task(resolved.server),
+        action=ActionCall(action.params) if action else None,
         report_url=defaults.report_url,
     )
 

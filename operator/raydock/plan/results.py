@@ -6,11 +6,12 @@ from typing import Final
 from raydock.api.batch_status import JobState
 from raydock.api.batchjob import BatchJob
 from raydock.facts.rayjob import RayJob
+from raydock.plan.defaults import Defaults
 from raydock.plan.resolved import Record, Result, record_name
 from raydock.reasons import Reason
 from raydock.wire import failure
 from raydock.wire.job import OutputMode
-from raydock.wire.ledger import ERRORS_DIR
+from raydock.wire.ledger import ERRORS_DIR, RESULT_FILE
 from raydock.wire.progress import Failure, Output, Report
 
 CANCELLED: Final = "spec.cancel is true: stopped; what was committed stays staged, nothing was published"
@@ -22,10 +23,26 @@ NEVER_RUNS: Final = frozenset({"Failed", "ValidationFailed"})
 """KubeRay's jobDeploymentStatus of a job that it gave up, whatever Ray says of it."""
 
 
-def failure_of(report: Report | None, job: RayJob | None) -> Failure | None:
-    """Why an attempt failed, as its driver, Ray or KubeRay says; None while it did not."""
+UNTOLD: Final = (
+    "the action's process ended with exit code 0 before its result was there: let the action return it"
+)
+
+
+def must_tell(cr: BatchJob, defaults: Defaults) -> bool:
+    """Whether a success is one only when the driver told it: an action can end its process with any code."""
+    acts = cr.spec.server is not None and cr.spec.server.action is not None
+    return acts and defaults.report_url is not None
+
+
+def failure_of(report: Report | None, job: RayJob | None, *, tells: bool = False) -> Failure | None:
+    """Why an attempt failed, as its driver, Ray or KubeRay says; None while it did not.
+
+    `tells`: see must_tell.
+    """
     if report and report.failure:
         return report.failure
+    if tells and job is not None and job.job_status == "SUCCEEDED":
+        return Failure(Reason.ACTION_FAILED, UNTOLD, final=False)
     if job is None or (
         job.job_status not in {"FAILED", "STOPPED"} and job.deployment_status not in NEVER_RUNS
     ):
@@ -69,7 +86,12 @@ def succeeded(cr: BatchJob, output: Output | None, now: datetime) -> Result:
     others = (
         f"{failed_rows} rows failed and are in {ERRORS_DIR}/, every other row" if failed_rows else "every row"
     )
-    counted = cr.spec.output.mode is OutputMode.SUMMARY_ONLY
+    if cr.spec.server is not None and cr.spec.server.action is not None:
+        where = f"is in {RESULT_FILE}; _SUCCESS is written" if cr.spec.output else "is in the log"
+        return Result(
+            JobState.SUCCEEDED, Reason.SUCCEEDED, f"the action's result {where}", _text(now), output
+        )
+    counted = cr.spec.output is not None and cr.spec.output.mode is OutputMode.SUMMARY_ONLY
     did = "was predicted and counted once, and not kept" if counted else "is in the output once"
     message = f"{others} {did}; _SUCCESS is written"
     return Result(JobState.SUCCEEDED, Reason.SUCCEEDED, message, _text(now), output)

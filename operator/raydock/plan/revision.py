@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from raydock.api.base import RESTART_ANNOTATION
 from raydock.api.deployment import Deployment
+from raydock.plan.cached import caches_models
 from raydock.plan.changes import Reach, by_reach
 from raydock.plan.meta import fingerprint
 from raydock.wire import paths
@@ -40,7 +41,6 @@ def revision(cr: Deployment, code: str | None) -> Revision:
 
 
 def _model_volume(cr: Deployment) -> str | None:
-    """The claim that holds the model, or the download's cache."""
-    if cr.spec.model is None:
-        return None
-    return paths.claim_of(cr.spec.model.uri) or ":cache"
+    """The claim that holds the model, and the cache of what is downloaded."""
+    claim = paths.claim_of(cr.spec.model.uri) if cr.spec.model else None
+    return f"{claim or ''}:cache" if caches_models(cr) else claim

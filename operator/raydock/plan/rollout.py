@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from raydock.api.deployment import Strategy
+from raydock.api.rollout import Strategy
 from raydock.capacity.demand import Demand, PodShape, shapes_of
 from raydock.capacity.demand import Way as Phase
 from raydock.capacity.verdict import Verdict

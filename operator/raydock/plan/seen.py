@@ -12,7 +12,8 @@ from raydock.facts.rayservice import RayService
 from raydock.facts.route import HttpRoute
 from raydock.facts.serve import ServeState
 from raydock.facts.service import Service
-from raydock.wire.host import Health
+from raydock.plan.registration import Standing
+from raydock.wire.host import Health, Progress
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,10 @@ class Seen:
     """What Ray Serve says of the replicas that requests go to; asked only where their number can change."""
     held: Mapping[str, str] = field(default_factory=dict)
     """By pod: digest of the access file that it reported."""
+    standing: Standing | None = None
+    """What became of telling the backend; None: nobody tried yet, or it is noted on the Deployment."""
+    building: Progress | None = None
+    """How far the action of the newest version is, while it runs and says so."""
     being_deleted: bool = False
     """A former child of the name is on its way out."""
 

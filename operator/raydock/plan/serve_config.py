@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import yaml
 
-from raydock.api.deployment import Autoscaling, Deployment
+from raydock.api.deployment import Autoscaling, Deployment, Multiplexing
+from raydock.facts import lenient
 from raydock.plan.defaults import Defaults
 from raydock.plan.pods import gpus, logical_cpus, of_replica
 from raydock.plan.scale import Bounds, is_spread, sized
@@ -87,19 +88,29 @@ def longest_answer_s(cr: Deployment) -> int:
     return cr.spec.limits.request_timeout_seconds + cr.spec.limits.stream_timeout_seconds
 
 
-def host_args(cr: Deployment) -> host.HostArgs:
+def host_args(cr: Deployment, actor_options: Mapping[str, Any]) -> host.HostArgs:
     """What the host is started with; a change needs new replicas."""
-    model = cr.spec.model
+    model, action = cr.spec.model, cr.spec.server.action
     return host.HostArgs(
         namespace=cr.metadata.namespace,
         deployment=cr.metadata.name,
         import_path=app_path(cr.spec.server),
         model_uri=model.uri if model else None,
         model_sha256=model.sha256 if model else None,
+        model_id=model.id if model else None,
+        model_version=model.version if model else None,
         startup_timeout_s=cr.spec.health.startup_timeout_seconds,
         report_port=host.REPORT_PORT if is_spread(cr.spec) else None,
         task=task(cr.spec.server),
+        multiplexing=_multiplexing(cr.spec.multiplexing),
+        action=host.Action(action.params, actor_options) if action else None,
     )
+
+
+def _multiplexing(asked: Multiplexing | None) -> host.Multiplexing | None:
+    if asked is None:
+        return None
+    return host.Multiplexing(asked.models_per_replica, asked.audience, asked.legacy_tokens.value)
 
 
 def _application(
@@ -110,11 +121,14 @@ def _application(
     actor: dict[str, Any] = {"num_cpus": logical_cpus(each)}
     if gpus(each):
         actor["num_gpus"] = gpus(each)
+    actor = kept_actor or actor
+    # An override takes the place of all options, also of the runtime environment that an action asks for.
+    override = {} if cr.spec.server.action else {"ray_actor_options": actor}
     return {
         "name": cr.metadata.name,
         "route_prefix": "/",
         "import_path": host.BUILDER,
-        "args": to_json(host_args(cr)),
+        "args": to_json(host_args(cr, actor)),
         "deployments": [
             {
                 "name": host.INGRESS,
@@ -123,7 +137,7 @@ def _application(
                 + limits.queued_requests
                 + ADMITTED_BEYOND_LIMITS,
                 "user_config": to_json(host_config(cr, revision)),
-                "ray_actor_options": kept_actor or actor,
+                **override,
                 **({"max_replicas_per_node": 1} if is_spread(cr.spec) else {}),
                 "graceful_shutdown_timeout_s": longest_answer_s(cr) + DRAIN_S,
             }
@@ -151,13 +165,23 @@ def _text(config: Any) -> str:
 def _actor_options(live: str | None) -> dict[str, Any] | None:
     """Those of the host in a config that raydock wrote; None for anything else."""
     found = (_host(live) or {}).get("ray_actor_options")
+    if found is None:
+        found = lenient.at(_live_application(live), "args", "action", "actorOptions")
     return found if isinstance(found, dict) else None
 
 
 def _host(live: str | None) -> dict[str, Any] | None:
     """The host's entry in a config that raydock wrote; None for anything else."""
     try:
-        found = yaml.safe_load(live or "")["applications"][0]["deployments"][0]
+        found = (_live_application(live) or {})["deployments"][0]
+    except (LookupError, TypeError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _live_application(live: str | None) -> dict[str, Any] | None:
+    try:
+        found = yaml.safe_load(live or "")["applications"][0]
     except (yaml.YAMLError, LookupError, TypeError):
         return None
     return found if isinstance(found, dict) else None

@@ -19,7 +19,7 @@ def app_path(server: Server) -> str:
 
 
 def batch_path(server: Server) -> str:
-    """What the workers of a BatchJob import. Raises as `app_path` does."""
+    """What the workers of a BatchJob import, or its driver runs. Raises as `app_path` does."""
     return _path(server, MLFLOW_BATCH, HUGGINGFACE_BATCH)
 
 
@@ -31,9 +31,13 @@ def task(server: Server) -> str | None:
 def _path(server: Server, mlflow: str, huggingface: str) -> str:
     if server.import_path is not None:
         return server.import_path
+    if server.action is not None:
+        return server.action.entrypoint
     if server.mlflow is not None:
         return mlflow
     if server.huggingface is not None:
         return huggingface
     # The API server refuses this; a CRD of another version may not.
-    raise Terminal(Reason.INVALID_SPEC, "server: write exactly one of importPath, mlflow and huggingface")
+    raise Terminal(
+        Reason.INVALID_SPEC, "server: write exactly one of importPath, action, mlflow and huggingface"
+    )

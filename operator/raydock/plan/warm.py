@@ -60,7 +60,9 @@ Kept = tuple[RayJob, Mapping[str, Any]]
 def may_be_kept(cr: BatchJob, defaults: Defaults) -> bool:
     """Whether the cluster of `cr` may be one that is kept: a small job's, which has one worker."""
     on = defaults.warm_clusters.idle_seconds > 0 and defaults.report_url is not None
-    return on and cr.spec.workers.max == 1
+    acts = cr.spec.server is not None and cr.spec.server.action is not None
+    # An action runs in the driver, which would keep its modules for the next job.
+    return on and cr.spec.workers.max == 1 and not acts
 
 
 def kind_of(cr: BatchJob, kept: Record, sources: Mapping[str, str], defaults: Defaults) -> str:

@@ -5,20 +5,23 @@ from datetime import datetime
 from typing import Any, Final
 
 from raydock.api.base import PAUSED_ANNOTATION
-from raydock.api.deployment import Deployment, DeploymentStatus, WithoutRoom
+from raydock.api.deployment import Deployment
+from raydock.api.deployment_status import DeploymentStatus
+from raydock.api.rollout import WithoutRoom
 from raydock.errors import Unfinished, Waiting
 from raydock.facts.meta import meta
 from raydock.facts.rayservice import ray_service
 from raydock.facts.service import service
 from raydock.kube.errors import Forbidden, Invalid
 from raydock.kube.kinds import named
-from raydock.plan import access, traffic, workers
+from raydock.plan import access, model_tokens, traffic, workers
 from raydock.plan import deployment as plan
 from raydock.plan.observed import Observed
 from raydock.plan.ray_service import claims
+from raydock.plan.registration import pod_variables
 from raydock.plan.rollout import Choice, Option
 from raydock.reasons import Reason
-from raydock.reconcile import needs
+from raydock.reconcile import needs, registering
 from raydock.reconcile.children import make, remove
 from raydock.reconcile.counted import gate_verdict, rollout_ended
 from raydock.reconcile.deployment_observed import observe, source_of
@@ -47,10 +50,14 @@ WAITING_TICK_S: Final = 60.0
 async def reconcile(key: Key, do: Deps) -> Outcome:
     """One pass. Safe to run again from any point."""
     obj = do.store.get(key.kind, key.namespace, key.name)
-    if obj is None or obj["metadata"].get("deletionTimestamp"):
+    if obj is None:
         do.gate.gone(key)
+        do.registrar.gone(key)
         return Outcome()  # children go with their owner reference
     cr = Deployment.parse(obj)
+    if cr.metadata.deletion_timestamp:
+        do.gate.gone(key)
+        return await registering.let_go(cr, do)
     if cr.metadata.annotations.get(PAUSED_ANNOTATION) == "true":
         return await paused(cr, status.paused, do)
     try:
@@ -88,6 +95,7 @@ async def _pass(key: Key, cr: Deployment, do: Deps) -> Outcome:
     made = {m["kind"] for m in step.manifests}
     if "Service" not in made:  # who answers there is told by the next pass, in a moment
         await write_status(cr, told, do)
+    registered = await registering.keep(after, do)
     return Outcome(
         look_again_s=max(_tick(after, choice, made, told), SPREAD_TICK_S if slow else 0),
         events=(
@@ -96,6 +104,7 @@ async def _pass(key: Key, cr: Deployment, do: Deps) -> Outcome:
                 for e in rollout.events(o, choice, step)
             ),
             *([Event("Warning", Reason.PODS_NOT_ANNOTATED, slow, key)] if slow else ()),
+            *registered,
         ),
         counted=(*asked, *more, *rollout_ended(o, choice, step)),
         revision=o.wanted.whole,
@@ -130,6 +139,7 @@ async def _stand_still(o: Observed, stop: Waiting, do: Deps) -> Outcome:
         return status.waiting(after, choice, reason, message)
 
     outcome = await told_unfinished(o.cr, stop, told, do)
+    outcome = replace(outcome, events=(*outcome.events, *await registering.keep(after, do)))
     if o.seen.serve is None:
         return outcome
     tick = SPREAD_TICK_S if workers.serving_group(o) else SCALING_TICK_S
@@ -180,8 +190,13 @@ async def _require(o: Observed, do: Deps) -> None:
     if o.seen.being_deleted:
         raise Waiting(Reason.PENDING, "the former RayService is still being deleted", look_again_s=2)
     spec = o.cr.spec
-    wanted = needs.named(spec.env, spec.env_from, spec.image_pull_secrets, [c for c, _ in claims(o.cr)])
+    env = (*pod_variables(o.cr), *spec.env)
+    wanted = needs.named(env, spec.env_from, spec.image_pull_secrets, [c for c, _ in claims(o.cr)])
+    if (key := model_tokens.secret(o.cr)) is not None:
+        wanted.append(("Secret", key.name))
     await needs.require(o.cr.metadata.namespace, wanted, do)
+    if key is not None:
+        await needs.require_entry(o.cr.metadata.namespace, key.name, key.key, do)
 
 
 async def _apply(o: Observed, step: plan.Step, do: Deps) -> tuple[Observed, str]:

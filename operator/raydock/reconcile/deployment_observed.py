@@ -19,13 +19,14 @@ from raydock.facts.service import Service, service
 from raydock.plan import access, code, scale, workers
 from raydock.plan.meta import DEPLOYMENT_LABEL
 from raydock.plan.observed import RUNNING, Observed
+from raydock.plan.registration import Standing, backend_of, place
 from raydock.plan.seen import Seen
 from raydock.plan.service import former, left_for, name_of
 from raydock.plan.shared_service import left_behind
 from raydock.reconcile import needs, stores
 from raydock.reconcile.children import child, mark, ours
 from raydock.reconcile.deps import Deps
-from raydock.wire.host import REPORT_PORT, SERVE_PORT, Health
+from raydock.wire.host import REPORT_PORT, SERVE_PORT, Health, Progress
 
 PROBE_TIMEOUT_S: Final = 2.0
 SYNCED: Final = timedelta(seconds=90)
@@ -35,11 +36,19 @@ SYNCED: Final = timedelta(seconds=90)
 async def observe(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> Observed:
     """Where `cr` stands. `source`: its code's ConfigMap."""
     o = Observed(cr, await _seen(cr, source, do), do.clock())
+    if o.builds_at:
+        o = Observed(cr, replace(o.seen, building=await _building(o, do)), o.now)
     if o.good is None or not o.needs_record:
         return o
     # The store holds no record's data: it is large, and seldom needed.
     record = await do.kube.find("ControllerRevision", cr.metadata.namespace, o.good.name)
     return Observed(cr, replace(o.seen, record_object=record), o.now)
+
+
+async def _building(o: Observed, do: Deps) -> Progress | None:
+    """What the task that runs the action says of it."""
+    answer = await do.probe.ready(o.builds_at, REPORT_PORT, PROBE_TIMEOUT_S)
+    return answer.progress if isinstance(answer, Health) and answer.deployment == o.cr.metadata.name else None
 
 
 async def source_of(cr: Deployment, do: Deps) -> dict[str, Any] | None:
@@ -102,8 +111,14 @@ async def _seen(cr: Deployment, source: Mapping[str, Any] | None, do: Deps) -> S
         health=await _health(seen_child, leads, do) if not dozes or wakes else None,
         serve=serve,
         held=await _held(cr, seen_child, _readers(pods, spread, serve, dozes=dozes), do, dozes=dozes),
+        standing=_standing(cr, do),
         being_deleted=leaving,
     )
+
+
+def _standing(cr: Deployment, do: Deps) -> Standing | None:
+    backend = backend_of(cr)
+    return do.registrar.standing(cr.metadata.uid, place(cr, backend)) if backend else None
 
 
 async def _service(cr: Deployment, do: Deps) -> Mapping[str, Any] | None:

@@ -17,6 +17,7 @@ from raydock.wire.progress import Report
 
 if TYPE_CHECKING:
     from raydock.reconcile.gate import Gate
+    from raydock.reconcile.registrar import Registrar
 
 Object = Mapping[str, Any]
 """A Kubernetes object as parsed JSON."""
@@ -177,4 +178,5 @@ class Deps:
     clock: Callable[[], datetime]
     """Now, in UTC."""
     defaults: Defaults
+    registrar: "Registrar"
     idle: Idle = field(default_factory=Idle)

@@ -51,3 +51,14 @@ async def require(namespace: str, wanted: Iterable[tuple[str, str]], do: Deps) -
             "the name; goes on by itself",
             look_again_s=LOOK_AGAIN_S,
         )
+
+
+async def require_entry(namespace: str, secret: str, entry: str, do: Deps) -> None:
+    """Raises Waiting where the Secret is there and the entry that pods mount is not."""
+    found = await do.kube.find("Secret", namespace, secret)
+    if found is not None and not (found.get("data") or {}).get(entry):
+        raise Waiting(
+            Reason.DEPENDENCY_MISSING,
+            f"Secret {secret} has no entry {entry}: write the key there; goes on by itself",
+            look_again_s=LOOK_AGAIN_S,
+        )

@@ -5,21 +5,17 @@ No redirect is followed, no proxy asked, no cookie kept, nothing unpacked, and a
 """
 
 import http.client
-import io
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
-from queue import Empty, SimpleQueue
-from typing import Any, cast
+from typing import cast
 from urllib.parse import SplitResult, urlsplit
 
-from typing_extensions import Buffer, override
-
+from raydock.remote.deadline import TimedSocket, addresses, left
 from raydock.remote.terms import BODY_MAX, failure
 
 
@@ -41,6 +37,8 @@ class Call:
     url: str
     headers: Mapping[str, str]
     body: bytes | None = None
+    answer_max: int = BODY_MAX
+    """Bytes of an answer's body."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,9 @@ class Reply:
     body: bytes | None
     """None when there is no whole one."""
     cut_off: bool = False
-    """The connection ended in the middle of the body; else a missing one has more than BODY_MAX bytes."""
+    """The connection ended in the middle of the body; else a missing one has more than `answer_max` bytes."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """By names in small letters."""
 
 
 def exchange(call: Call, times: Times, left_s: float) -> Reply:
@@ -75,73 +75,48 @@ def exchange(call: Call, times: Times, left_s: float) -> Reply:
 def _answered(call: Call, url: SplitResult, connection: socket.socket, end: float) -> Reply:
     asked = http.client.HTTPConnection("", 0)
     asked.sock = connection
-    connection.settimeout(_left(end))
+    connection.settimeout(left(end))
     path = url.path + (f"?{url.query}" if url.query else "")
     own = {"Host": url.netloc, "User-Agent": "raydock", "Connection": "close"}
     asked.request(call.method, path or "/", call.body, {**own, **call.headers})
     # It wants a socket for its makefile() alone.
-    reply = http.client.HTTPResponse(cast("socket.socket", _Bounded(connection, end)), method=call.method)
+    reply = http.client.HTTPResponse(cast("socket.socket", TimedSocket(connection, end)), method=call.method)
     with closing(reply):
         reply.begin()
-        return _read(reply)
+        headers = {name.lower(): value for name, value in reply.headers.items()}
+        return replace(_read(reply, call.answer_max), headers=headers)
 
 
-def _read(reply: http.client.HTTPResponse) -> Reply:
+def _read(reply: http.client.HTTPResponse, most: int) -> Reply:
     """Errors of the body are no errors of the exchange, but for the end of the time."""
     status, retry_after = reply.status, reply.headers.get("Retry-After")
     body = bytearray()
     try:
-        while len(body) <= BODY_MAX and (chunk := reply.read(BODY_MAX + 1 - len(body))):
+        while len(body) <= most and (chunk := reply.read(most + 1 - len(body))):
             body += chunk
     except TimeoutError:
         raise
     except (OSError, http.client.HTTPException):
         return Reply(status, retry_after, None, cut_off=True)
-    if len(body) > BODY_MAX:
+    if len(body) > most:
         return Reply(status, retry_after, None)
     if reply.length:  # read() of http.client says nothing when the connection ends early
         return Reply(status, retry_after, None, cut_off=True)
     return Reply(status, retry_after, bytes(body))
 
 
-class _Bounded:
-    """A socket that is read until `end`, a time.monotonic()."""
-
-    def __init__(self, connection: socket.socket, end: float) -> None:
-        self._raw = _Reading(connection, end)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self._raw)
-
-
-class _Reading(io.RawIOBase):
-    def __init__(self, connection: socket.socket, end: float) -> None:
-        super().__init__()
-        self._connection = connection
-        self._end = end
-
-    @override
-    def readable(self) -> bool:
-        return True
-
-    @override
-    def readinto(self, buffer: Buffer, /) -> int:
-        self._connection.settimeout(_left(self._end))
-        return self._connection.recv_into(cast("bytearray", buffer))
-
-
 def _connected(url: SplitResult, end: float) -> socket.socket:
     """A connection to the host of `url`. Raises OSError; TimeoutError at `end`."""
     host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
-    found = _addresses(host, port, end)
+    found = addresses(host, port, end)
     for after, (family, kind, protocol, _, address) in enumerate(found, start=1):
         last = after == len(found)
         connection = socket.socket(family, kind, protocol)
         try:
             # A dead address must leave time for the next one.
-            connection.settimeout(_left(end) / (len(found) - after + 1))
+            connection.settimeout(left(end) / (len(found) - after + 1))
             connection.connect(address)
-            connection.settimeout(_left(end))
+            connection.settimeout(left(end))
             if url.scheme == "https":
                 return _tls().wrap_socket(connection, server_hostname=host)
         except OSError:
@@ -151,39 +126,6 @@ def _connected(url: SplitResult, end: float) -> socket.socket:
         else:
             return connection
     raise OSError("the name has no address")
-
-
-def _addresses(host: str, port: int, end: float) -> list[Any]:
-    """As getaddrinfo, which knows no time-out: it may go on in a thread that nobody waits for."""
-    told: SimpleQueue[list[Any] | OSError] = SimpleQueue()
-
-    def look_up() -> None:
-        try:
-            told.put(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
-        except OSError as error:
-            told.put(error)
-        except UnicodeError:
-            told.put(OSError("no name of a host"))
-
-    try:
-        threading.Thread(target=look_up, daemon=True).start()
-    except RuntimeError:  # the interpreter ends: a last report is still sent
-        look_up()
-    try:
-        found = told.get(timeout=_left(end))
-    except Empty:
-        raise TimeoutError from None
-    if isinstance(found, OSError):
-        raise found
-    return found
-
-
-def _left(end: float) -> float:
-    """Seconds until `end`; raises TimeoutError when it has passed: a time-out of 0 means something else."""
-    left = end - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
 
 
 @cache

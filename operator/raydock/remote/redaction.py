@@ -7,23 +7,30 @@ from typing import Any, Final
 URL: Final = "<redacted-url>"
 AUTH: Final = "<redacted-auth>"
 
-_URLS: Final = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.IGNORECASE)
+# Anybody may choose these texts, so each pattern reads a text a bounded number of times: a scheme has a
+# length, and what may not be given back again (`*+`, `++`) is not tried once more from its middle.
+_URLS: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s\"'<>]+", re.IGNORECASE)
 _HEADERS: Final = re.compile(
     r"\b(Authorization|SYNAPSE-User|SYNAPSE-Tenant|SYNAPSE-Agent|Synapse-Access-Token)"
     r"([\"']?\s*[:=]\s*[\"']?)(?:(?:Bearer|Token|Basic)\s+)?[^\s\"',;}]+",
     re.IGNORECASE,
 )
 _SCHEMES: Final = re.compile(r"\b(?:Bearer|Token)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
-_JWT: Final = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")
+_JWT: Final = re.compile(r"(?<![\w-])((?:(?!\beyJ)[\w-])*+)eyJ[\w-]++\.[\w-]++\.[\w-]*+")
+"""From the start of a word on: `token-eyJ…`."""
 _HOSTS: Final = re.compile(r"\b(host|port)(\s*=\s*)(?:'[^']*'|\"[^\"]*\"|[^\s,)]+)", re.IGNORECASE)
 _PEERS: Final = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b")
-_USERS: Final = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@\"']+@", re.IGNORECASE)
+_USERS: Final = re.compile(r"([a-z][a-z0-9+.-]{0,30}://)[^\s/@\"']+@", re.IGNORECASE)
 _SIGNED: Final = re.compile(
-    r"([?&][^=&\s]*(?:sig|signature|token|secret|password|credential)[^=&\s]*=)[^&\s\"']+", re.IGNORECASE
+    r"([?&](?:(?!{secret})[^=&?\s])*+{secret}[^=&?\s]*+=)[^&\s\"']+".replace(
+        "{secret}", "(?:sig|token|secret|password|credential)"
+    ),
+    re.IGNORECASE,
 )
 _ASSIGNED: Final = re.compile(
-    r"\b([A-Z0-9_]*(?:SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|API_KEY|ACCESS_KEY)[A-Z0-9_]*[\"']?\s*[:=]\s*[\"']?)"
-    r"[^\s\"',;}]+"
+    r"\b((?:(?!{secret})[A-Z0-9_])*+{secret}[A-Z0-9_]*+[\"']?\s*[:=]\s*[\"']?)[^\s\"',;}]+".replace(
+        "{secret}", "(?:SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|API_KEY|ACCESS_KEY)"
+    )
 )
 _DEPTH: Final = 8
 """Levels of nested details that are looked into; what lies deeper is left out."""
@@ -35,7 +42,7 @@ def redact_text(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in sorted({s for s in secrets if len(s) > 2}, key=len, reverse=True):
         text = re.sub(re.escape(secret), AUTH, text, flags=re.IGNORECASE)
     text = _HEADERS.sub(rf"\1\2{AUTH}", text)
-    text = _JWT.sub(AUTH, _SCHEMES.sub(AUTH, text))
+    text = _JWT.sub(rf"\1{AUTH}", _SCHEMES.sub(AUTH, text))
     return _PEERS.sub(URL, _HOSTS.sub(rf"\1\2{URL}", text))
 
 
@@ -47,7 +54,7 @@ def without_credentials(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in sorted(set(secrets), key=len, reverse=True):  # a secret may contain another
         text = text.replace(secret, AUTH)
     text = _HEADERS.sub(rf"\1\2{AUTH}", _SIGNED.sub(rf"\1{AUTH}", _USERS.sub(rf"\1{AUTH}@", text)))
-    return _JWT.sub(AUTH, _SCHEMES.sub(AUTH, _ASSIGNED.sub(rf"\1{AUTH}", text)))
+    return _JWT.sub(rf"\1{AUTH}", _SCHEMES.sub(AUTH, _ASSIGNED.sub(rf"\1{AUTH}", text)))
 
 
 def redact(value: Any, secrets: Iterable[str] = (), depth: int = _DEPTH) -> Any:

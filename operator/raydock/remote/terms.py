@@ -1,6 +1,6 @@
 """What is agreed with the services that raydock asks: who asks, where, and what an outcome means.
 
-Pure: the operator's transport (capacity_agent.py, aiohttp) and the SDK's (blocking.py, the standard library)
+Pure: the operator's transport (session.py, aiohttp) and the SDK's (blocking.py, the standard library)
 decide nothing of this themselves. Rules: contracts/actions.md 8, 11.
 """
 

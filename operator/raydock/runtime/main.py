@@ -5,6 +5,7 @@ import gc
 import signal
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -22,13 +23,16 @@ from raydock.reconcile.deps import Deps, Key
 from raydock.reconcile.gate import free_clusters
 from raydock.reconcile.idle import Idle
 from raydock.reconcile.ray_serve import RayServe
+from raydock.reconcile.registrar import Registrar
 from raydock.reconcile.reports import Reports
 from raydock.reconcile.requests import Requests
 from raydock.reconcile.wake import keys
+from raydock.remote.backend import Applications
 from raydock.remote.capacity_agent import agent_session
 from raydock.remote.dashboard import Dashboard, dashboards
 from raydock.remote.health import Probe, probing
 from raydock.remote.pages import Pages, reading
+from raydock.remote.session import outside
 from raydock.runtime import log, watch
 from raydock.runtime.capacity import gate_of
 from raydock.runtime.feasibility import Feasibility
@@ -74,6 +78,7 @@ class Operator:
         dashboard: Dashboard,
         pages: Pages,
         to_agent: aiohttp.ClientSession,
+        to_backends: aiohttp.ClientSession,
     ) -> None:
         self.settings = settings
         self.metrics = Metrics()
@@ -92,6 +97,7 @@ class Operator:
             defaults=settings.defaults,
         )
         self.kube = kube
+        self.registrar = Registrar(kube, partial(Applications, to_backends), self.queue.add)
         election = LeaderElection(kube, settings.lease_namespace, settings.lease_name, settings.identity)
         self.leadership = Leadership(election, self.metrics)
         self.relist = Relist(
@@ -110,6 +116,7 @@ class Operator:
                 Requests(pages),
                 now,
                 settings.defaults,
+                self.registrar,
                 self.idle,
             ),
             kube=kube,
@@ -163,6 +170,7 @@ class Operator:
                 campaign = group.create_task(self.leadership.campaign(self.elected))
                 around = [
                     group.create_task(self.gate.run()),
+                    group.create_task(self.registrar.run()),
                     group.create_task(self.relist.keep(self.settings.resync_seconds)),
                     group.create_task(
                         watch.run(
@@ -240,8 +248,9 @@ async def run(
         dashboards() as dashboard,
         reading() as pages,
         agent_session() as to_agent,
+        outside() as to_backends,
     ):
-        operator = Operator(settings, kube, probe, dashboard, pages, to_agent)
+        operator = Operator(settings, kube, probe, dashboard, pages, to_agent, to_backends)
         kube.listeners += [operator.metrics.count, note, *listeners]
         made(operator)
         await operator.run(ends, take_signals)

@@ -1,6 +1,7 @@
 """`synapse_sdk` as another name of `raydock.sdk`: a plugin of the package runs as it is.
 
-`install()` at the start of the interpreter; it does something only where RAYDOCK_SYNAPSE_ALIAS is 1.
+`install()` at the start of the interpreter: raydock-synapse.pth calls it, in the runtime image and in the
+wheel. It does something only where RAYDOCK_SYNAPSE_ALIAS is 1, as it is in that image.
 """
 
 import importlib

@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,13 +37,15 @@ class Tunables:
     range_resume: bool = True
     max_bytes: int = 100 << 30
     """Of the file, and of what it holds."""
+    total_s: float = 3600
+    """For the whole download, attempts and pauses: a server that drips must not hold a model for ever."""
 
     def bounds(self, headers: Mapping[str, str]) -> fetch.Bounds:
         """For one file."""
         patience = fetch.Patience(
             self.backoff_base_s, self.backoff_cap_s, self.attempts, self.recovery_cap_s, self.range_resume
         )
-        return fetch.Bounds(math.inf, self.max_bytes, patience, headers)
+        return fetch.Bounds(time.monotonic() + self.total_s, self.max_bytes, patience, headers)
 
 
 def tunables(environment: Mapping[str, str]) -> Tunables:
@@ -56,7 +59,23 @@ def tunables(environment: Mapping[str, str]) -> Tunables:
         recovery_cap_s=_figure(environment, f"{_PREFIX}RECOVERY_CAP_SECONDS", default.recovery_cap_s),
         range_resume=resume not in ("false", "0", "no", "off"),
         max_bytes=int(_figure(environment, MAX_BYTES_ENV, default.max_bytes, least=1)),
+        total_s=_figure(environment, f"{_PREFIX}TOTAL_SECONDS", default.total_s),
     )
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A model's files in a directory of one's own."""
+
+    path: Path
+    kept: Path | None
+    """The cache's entry that they share their blocks with; None for what is mounted."""
+
+    def forget(self) -> None:
+        """Take the directory away, and the cache's copy where nobody else of this pod has one."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self.kept is not None:
+            cache.drop_unused(self.kept)
 
 
 def download(
@@ -75,13 +94,29 @@ def download(
     may share their blocks on disk with the cache: change a copy. `headers` go to the origin of `url` alone.
     Raises ModelLoadError, whose text names no address, and leaves nothing behind then.
     """
+    return fetched(
+        url, tenant=tenant, version=version, output_dir=output_dir, headers=headers, cache_dir=cache_dir
+    ).path
+
+
+def fetched(
+    url: str,
+    *,
+    tenant: str | None,
+    version: str | None,
+    output_dir: Path | None,
+    headers: Mapping[str, str],
+    cache_dir: Path | None = None,
+    sha256: str | None = None,
+) -> Fetched:
+    """As `download`, for one who takes the files away again. `sha256`: of the file at `url`, if known."""
     known = tunables(os.environ)  # noqa: TID251 - an action's process has no settings.py
-    root = cache_dir or _cache_dir()
     try:
-        content = _content(url, tenant, version, known.bounds(headers), root)
-        # What is mounted is somebody's own: a change of the copy must not reach it.
-        copy = _link if content.is_relative_to(root) else _copy
-        return _handed_out(content, output_dir, copy, known)
+        found = uri.parse(url)
+        if isinstance(found, uri.Mounted):
+            return Fetched(_copied(found.path, url, output_dir, known), None)
+        asked = _Asked(found, tenant, version, headers, sha256)
+        return _through_cache(asked, output_dir, cache_dir or models_dir(), known)
     except LoadFailed as error:
         failed = _told(error)
     except OSError as error:
@@ -90,17 +125,35 @@ def download(
     raise failed
 
 
-def _content(url: str, tenant: str | None, version: str | None, bounds: fetch.Bounds, root: Path) -> Path:
-    """A file or directory that nobody is to change."""
-    match uri.parse(url):
-        case uri.Mounted(path):
-            if not path.exists():
-                raise LoadFailed(Reason.MODEL_NOT_FOUND, f"there is nothing at {uri.told(url)}")
-            return path
-        case uri.Remote() as remote:
-            # A server without validators cannot tell versions apart: then a copy is good for this host alone.
-            known = version or fetch.validator(url, bounds) or f"host {socket.gethostname()}"
-            return cache.get_as((url, tenant, known), remote, root, bounds)
+@dataclass(frozen=True)
+class _Asked:
+    """A file behind http(s), and what tells it apart."""
+
+    remote: uri.Remote
+    tenant: str | None
+    version: str | None
+    headers: Mapping[str, str]
+    sha256: str | None
+
+
+def _through_cache(asked: _Asked, output_dir: Path | None, root: Path, known: Tunables) -> Fetched:
+    bounds, url = known.bounds(asked.headers), asked.remote.url
+    # A server without validators cannot tell versions apart: then a copy is good for this host alone.
+    version = asked.version or fetch.validator(url, bounds) or f"host {socket.gethostname()}"
+    identity = (url, asked.tenant, version)
+
+    def hand_out(content: Path) -> Path:
+        return _handed_out(content, output_dir, _link, known)
+
+    held = cache.get_as(identity, asked.remote, root, bounds, hand_out, asked.sha256)
+    return Fetched(held, cache.entry_as(identity, root))
+
+
+def _copied(mounted: Path, url: str, output_dir: Path | None, known: Tunables) -> Path:
+    """What is mounted is somebody's own: a change of the copy must not reach it."""
+    if not mounted.exists():
+        raise LoadFailed(Reason.MODEL_NOT_FOUND, f"there is nothing at {uri.told(url)}")
+    return _handed_out(mounted, output_dir, _copy, known)
 
 
 def _handed_out(
@@ -139,8 +192,8 @@ def _copy(source: str, target: str) -> str:
     return shutil.copyfile(source, target)
 
 
-def _cache_dir() -> Path:
-    """The pod's, or the user's outside of one."""
+def models_dir() -> Path:
+    """Where models are kept: the pod's directory, or the user's outside of one."""
     of_pod = Path(paths.MODEL_CACHE_DIR)
     return of_pod if os.access(of_pod, os.W_OK) else Path.home() / ".cache" / "raydock" / "models"
 
@@ -148,9 +201,9 @@ def _cache_dir() -> Path:
 def _told(error: LoadFailed) -> ModelLoadError:
     """As plugins and their callers know it (contracts/actions.md 9)."""
     text = redact_text(error.message)
-    if isinstance(error, archive.Refused | fetch.TooLarge):
+    if isinstance(error, archive.Refused | fetch.TooLarge) or error.reason is Reason.MODEL_CHECKSUM_MISMATCH:
         return ModelLoadError(text, status_code=424, code="ModelArchiveInvalid")
-    if error.reason is Reason.MODEL_NOT_FOUND:
+    if isinstance(error, uri.NotAUri) or error.reason is Reason.MODEL_NOT_FOUND:
         return ModelLoadError(text, status_code=424, code="ModelFileMissing")
     return ModelLoadError(text, status_code=503, code="ModelStoreUnavailable")
 

@@ -7,11 +7,13 @@ from starlette.types import Receive, Scope
 
 from raydock.serve.answer import Code, Refused
 from raydock.serve.auth import AccessFile
+from raydock.serve.caller import caller
 from raydock.serve.exchange import CountedBody
 from raydock.serve.formats.form import Form
 from raydock.serve.head import Head, without_credentials
 from raydock.serve.jwt import UnknownKey
 from raydock.serve.routing import SWAGGER, Route, Routing
+from raydock.wire.access import CALLER_KEY
 from raydock.wire.host import HostConfig
 
 RETRY_S: Final = 1
@@ -58,6 +60,7 @@ class Checks:
         if length is not None and length > self._limit:
             raise Refused(Code.BODY_TOO_LARGE, f"the request's body has more than {self._limit} bytes")
         if self._access.rules.check(head.endpoint, head.credentials):
+            scope[CALLER_KEY] = caller(head.endpoint, head.credentials[0])
             without_credentials(scope, form.secrets if form else frozenset())
         if head.deployment is not None and head.deployment != self._deployment:
             raise Refused(Code.DEPLOYMENT_NOT_FOUND, "this endpoint has no such deployment")

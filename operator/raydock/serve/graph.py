@@ -35,9 +35,8 @@ def arguments(ingress: serve.Deployment) -> tuple[tuple[Any, ...], dict[str, Any
     return tuple(ingress.init_args), dict(kwargs)
 
 
-async def instance(ingress: serve.Deployment, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """The ingress class with its constructor run, as a Serve replica would; a function is itself."""
-    target = ingress.func_or_class
+async def instance(target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The class `target` with its constructor run, as a Serve replica would; a function is itself."""
     if not inspect.isclass(target):
         return target
     made = target.__new__(target)

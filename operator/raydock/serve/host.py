@@ -27,7 +27,9 @@ from raydock.models import console
 from raydock.models.entry import LoadFailed, cut_traceback, load_attribute
 from raydock.models.prepare import provide
 from raydock.reasons import Reason
-from raydock.serve import graph
+from raydock.sdk.plugins.actions.inference import BaseServeDeployment
+from raydock.sdk.plugins.serving import settings
+from raydock.serve import graph, managed
 from raydock.serve.asynchronous.service import Asynchronous
 from raydock.serve.auth import AccessFile
 from raydock.serve.front import Front
@@ -51,26 +53,48 @@ def build(args: dict[str, Any]) -> serve.Application:
     """The Serve application of one Deployment; `args` is wire.host.HostArgs as JSON.
 
     A module that imports Ray may hold a bound application: its graph must be known now, so such a module is
-    imported here too. Any other is imported in the replicas alone, once, where its model and GPU are.
+    imported here too. Any other is imported in the replicas alone, once, where its model and GPU are. An
+    action is run here, and only here.
     Raises RayServeException, which Serve shows as it is and does not retry (build_serve_application, 2.60).
     """
     host = from_json(HostArgs, args)
+    start = to_json(HostConfig(revision=""))  # without a user_config Serve would not call reconfigure at all
     try:
+        if host.action is not None:
+            made = managed.deploy(host, host.action)
+            return _hosted(user_config=start, **made.options).bind(
+                args, (made.backend_url,), {}, made.handed_over
+            )
         ingress_args, ingress_kwargs = _ingress_arguments(host)
     except LoadFailed as exc:
         raise RayServeException(failure.line(exc.failure())) from None
-    start = to_json(HostConfig(revision=""))  # without a user_config Serve would not call reconfigure at all
-    hosted: serve.Deployment = serve.deployment(name=INGRESS, user_config=start)(serve.ingress()(Host))
-    return hosted.bind(args, ingress_args, ingress_kwargs)
+    return _hosted(user_config=start).bind(args, ingress_args, ingress_kwargs)
+
+
+def _hosted(**options: Any) -> serve.Deployment:
+    """Serve's deployment of the host. Raises LoadFailed for an option that Serve does not take."""
+    try:
+        hosted: serve.Deployment = serve.deployment(name=INGRESS, **options)(serve.ingress()(Host))
+    except (TypeError, ValueError) as exc:
+        raise LoadFailed(Reason.ACTION_FAILED, f"an option of the action is none: {exc}") from None
+    return hosted
 
 
 class Host:
-    """One replica. `args`: wire.host.HostArgs as JSON; the rest is for a bound ingress's own constructor."""
+    """One replica. `args`: wire.host.HostArgs as JSON; the next two are for a bound ingress's constructor.
+
+    `handed_over`: what an action deployed, see raydock.serve.managed; None where there is none.
+    """
 
     def __init__(
-        self, args: dict[str, Any], ingress_args: tuple[Any, ...], ingress_kwargs: dict[str, Any]
+        self,
+        args: dict[str, Any],
+        ingress_args: tuple[Any, ...],
+        ingress_kwargs: dict[str, Any],
+        handed_over: bytes | None = None,
     ) -> None:
         self._args = from_json(HostArgs, args)
+        self._handed_over = handed_over
         self._ingress = ingress_args, ingress_kwargs
         console.install(self._args.deployment, serve.get_replica_context().replica_id.unique_id)
         self._access = AccessFile(Path(self._args.access_file or paths.ACCESS_FILE))
@@ -115,6 +139,13 @@ class Host:
         """Do nothing: while this is asked, the autoscaler sees a request."""
         await asyncio.sleep(seconds)  # noqa: TID251 - the call that is open is all its use
 
+    async def deferred_answer(self, ticket: str, caller: str) -> tuple[Any, ...]:
+        """What a class of the action SDK knows here of a ticket; asked by the replica where a poll landed."""
+        owner = self._loaded.owner if self._loaded else None
+        if isinstance(owner, BaseServeDeployment):
+            return await owner.deferred_answer(ticket, caller)
+        return ()
+
     async def check_health(self) -> None:
         """Serve replaces a replica whose health check raises: only the user's object can say so."""
         if self._loaded is None or isinstance(self._loaded.owner, ModuleType):
@@ -140,7 +171,7 @@ class Host:
     async def _start(self, config: HostConfig) -> Loaded:
         args, params = self._args, config.params
         await run_in_threadpool(_provide_model, args)
-        loaded = await load(load_attribute(args.import_path), args.import_path, params, *self._ingress)
+        loaded = await self._load(params)
         _show_params(loaded.app, params)
         self._lifespan = Lifespan(loaded.app)
         try:
@@ -163,6 +194,17 @@ class Host:
         if args.report_port is not None:
             self._report = Report(self._front, args.report_port)
         return loaded
+
+    async def _load(self, params: Mapping[str, Any]) -> Loaded:
+        path = self._args.import_path
+        if self._handed_over is None:
+            return await load(load_attribute(path), path, params, *self._ingress)
+        made = managed.unpacked(self._handed_over)
+        try:
+            loaded = await load(managed.application(made), path, params, *self._ingress)
+        except LoadFailed as exc:  # its models are loaded later, so what failed is the class itself
+            raise LoadFailed(Reason.IMPORT_FAILED, exc.message) from exc
+        return replace(loaded, app=managed.prefixed(loaded.app, made.route_prefix))
 
     def _work_later(self) -> None:
         """Take asynchronous requests, and work on them."""
@@ -247,7 +289,23 @@ def _imports_ray(import_path: str) -> bool:
 
 
 def _provide_model(args: HostArgs) -> None:
+    _tell(args)
     provide(args.model_uri, args.model_sha256, args.task, timeout_s=args.startup_timeout_s)
+
+
+def _tell(args: HostArgs) -> None:
+    """For a class of the action SDK, which reads it as it does where no operator is."""
+    given = args.multiplexing
+    told = {
+        paths.MODEL_ID_ENV: args.model_id,
+        paths.MODEL_VERSION_ENV: args.model_version,
+        settings.MODELS_ENV: given and given.models_per_replica,
+        settings.AUDIENCE_ENV: given and given.audience,
+        settings.LEGACY_ENV: given and given.legacy_tokens,
+    }
+    for name, value in told.items():
+        if value is not None:
+            os.environ[name] = str(value)  # noqa: TID251 - this process's own, for the code that it imports
 
 
 def _show_params(app: ASGIApp, params: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """What `server.importPath` may name, and how each form becomes an ASGI app that the host stands in front of.
 
 bound Ray Serve application   its ingress, see serve.graph
+BaseServeDeployment           behind its app, made with the backend's URL
 ASGI app                      itself, its lifespan run: FastAPI, Starlette, any callable of three arguments
 class with `predict`          made once without arguments, see serve.predictor
 object with `predict`         the same, already made
@@ -21,10 +22,15 @@ from starlette.types import ASGIApp
 
 from raydock.models.entry import LoadFailed, cut_traceback
 from raydock.reasons import Reason
+from raydock.sdk.plugins.actions.inference import BaseServeDeployment
+from raydock.sdk.plugins.actions.inference.serve_class import replica_class
+from raydock.sdk.plugins.connections import backend_url
+from raydock.sdk.plugins.environment import PluginEnvironment
 from raydock.serve import graph, predictor
 
 FORMS: Final = (
-    "an ASGI app, a bound Ray Serve application, a function that returns one, or something with predict"
+    "an ASGI app, a bound Ray Serve application, a function that returns one, a BaseServeDeployment, or "
+    "something with predict"
 )
 
 
@@ -49,8 +55,10 @@ async def load(
         found = await _made(lambda: build_app(found, params))
     if isinstance(found, serve.Application):
         ingress = graph.bound(found)
-        made = await _made(lambda: graph.instance(ingress, args, kwargs))
+        made = await _made(lambda: graph.instance(ingress.func_or_class, args, kwargs))
         return Loaded(graph.asgi(made), made)
+    if inspect.isclass(found) and issubclass(found, BaseServeDeployment):
+        return await _serving(found, import_path)
     if inspect.isclass(found) and callable(getattr(found, "predict", None)):
         made = await _made(lambda: run_in_threadpool(found))
         return Loaded(predictor.app(made.predict), made)
@@ -85,6 +93,20 @@ def is_builder(found: Any) -> bool:
 def build_app(builder: Callable[..., Any], params: Mapping[str, Any]) -> Any:
     """What the app builder returns; it is given the params if it takes an argument."""
     return builder(dict(params)) if inspect.signature(builder).parameters else builder()
+
+
+async def _serving(found: type[BaseServeDeployment], import_path: str) -> Loaded:
+    """A class of the action SDK. Raises LoadFailed(IMPORT_FAILED): its models are loaded by requests only."""
+    if found.app is None:
+        said = f"{import_path} has no app: write app = FastAPI() in the class, whose routes are its methods"
+        raise LoadFailed(Reason.IMPORT_FAILED, said)
+    url = backend_url(PluginEnvironment.from_environ(prefixes=("SYNAPSE_",))) or ""
+    try:
+        made = await graph.instance(replica_class(found, serve), (url,), {})
+    except (Exception, SystemExit) as exc:
+        said = f"the class {import_path} cannot be made:\n{cut_traceback(exc)}"
+        raise LoadFailed(Reason.IMPORT_FAILED, said) from exc
+    return Loaded(graph.asgi(made), made)
 
 
 async def _made(make: Callable[[], Any]) -> Any:

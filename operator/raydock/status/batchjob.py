@@ -57,7 +57,7 @@ def batch_job(
         completion_time=datetime.fromisoformat(result.completed) if result else None,
         progress=_progress(cr, seen.report, result, now),
         usage=used,
-        output=_output(result.output) if result and result.output else None,
+        output=_output(result.output) if result and result.output and result.output.uri else None,
         ray_job=RayJobReference(name=job.meta.name, job_id=job.job_id or None) if job else None,
         capacity=room,
         conditions=settle(cr.metadata, cr.status.conditions, found, now),
@@ -153,6 +153,8 @@ def _where(cr: BatchJob, seen: Seen, verdict: Verdict | None) -> tuple[JobState,
     if found:
         return JobState.STARTING, found.reason, found.message
     report = seen.newest(seen.kept) if seen.kept else None
+    if _acts(cr) and (report or job.job_status == "RUNNING"):
+        return JobState.RUNNING, Reason.RUNNING, "the action runs"
     if report and report.category == BatchCategory.POSTPROCESS:
         return (
             JobState.FINALIZING,
@@ -162,6 +164,10 @@ def _where(cr: BatchJob, seen: Seen, verdict: Verdict | None) -> tuple[JobState,
     if report or job.job_status == "RUNNING":
         return JobState.RUNNING, Reason.RUNNING, _told(job, report)
     return JobState.STARTING, Reason.STARTING, "the job's Ray cluster is starting"
+
+
+def _acts(cr: BatchJob) -> bool:
+    return cr.spec.server is not None and cr.spec.server.action is not None
 
 
 def _told(job: RayJob, report: Report | None) -> str:
@@ -177,9 +183,12 @@ def _progress(
         before = cr.status.progress
         done = result is not None and result.state == JobState.SUCCEEDED and before is not None
         return before.model_copy(update={"percent": 100}) if done and before else before
+    before = cr.status.progress
+    # The next attempt of an action starts from the beginning.
+    least = (before.percent or 0) if _acts(cr) and before is not None else 0
     told = BatchProgress(
-        category=BatchCategory(report.category),
-        percent=max(0, min(100, report.percent)),
+        category=report.category or None,
+        percent=max(least, min(100, report.percent)),
         rows_done=report.rows_done,
         rows_total=report.rows_total,
         rows_failed=report.rows_failed,
@@ -189,7 +198,6 @@ def _progress(
         eta_seconds=report.eta_seconds,
         updated_at=whole_seconds(now),
     )
-    before = cr.status.progress
     same = before is not None and before.model_copy(update={"updated_at": told.updated_at}) == told
     return before if same else told
 

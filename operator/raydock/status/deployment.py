@@ -6,17 +6,15 @@ from typing import Final
 
 from raydock.api.capacity import Capacity
 from raydock.api.conditions import Condition, ConditionType
-from raydock.api.deployment import (
-    DeployCategory,
-    Deployment,
+from raydock.api.deployment import Deployment
+from raydock.api.deployment_status import (
     DeploymentStatus,
-    DeployProgress,
     RayServiceReference,
     ServeApplication,
     ServiceReference,
-    WithoutRoom,
 )
-from raydock.api.deployment import Revision as RevisionStatus
+from raydock.api.deployment_status import Revision as RevisionStatus
+from raydock.api.rollout import WithoutRoom
 from raydock.capacity.demand import PodShape
 from raydock.facts.pod import NODE_TYPE_LABEL
 from raydock.plan import trouble
@@ -27,6 +25,8 @@ from raydock.plan.service import name_of
 from raydock.reasons import Reason
 from raydock.status.capacity import capacity, capacity_available
 from raydock.status.conditions import condition, ready, reconciling, settle, stalled, stopped, with_paused
+from raydock.status.progress import start_progress
+from raydock.status.registration import lasting_id, registered
 from raydock.status.rollout import DOING, REASONS, given_up_text, late_text, rollout
 from raydock.wire.host import INGRESS, SERVE_PORT
 
@@ -45,7 +45,7 @@ def deployment(o: Observed, choice: Choice, reserved: tuple[PodShape, ...] = ())
     found = _stopped(o) if o.stopped else _conditions(o, choice, room)
     return DeploymentStatus(
         observed_generation=cr.metadata.generation,
-        conditions=settle(cr.metadata, cr.status.conditions, found, o.now),
+        conditions=settle(cr.metadata, cr.status.conditions, [*found, *registered(o)], o.now),
         replicas=_replicas(o),
         ready_replicas=_ready_replicas(o),
         selector=",".join(
@@ -60,7 +60,7 @@ def deployment(o: Observed, choice: Choice, reserved: tuple[PodShape, ...] = ())
             wanted=o.wanted.whole,
         ),
         rollout=rollout(o, choice),
-        progress=_progress(o),
+        progress=start_progress(o),
         capacity=room,
         ray_service=RayServiceReference(
             name=child.meta.name,
@@ -259,29 +259,9 @@ def _application(o: Observed) -> ServeApplication | None:
         return before.model_copy(update={"status": None, "message": ""}) if before else None
     if application is None:
         return before
-    name = o.cr.metadata.name
-    seen_running = o.answers or bool(before and before.id)
     return ServeApplication(
-        name=name,
-        id=f"{o.cr.metadata.namespace}/{name}" if seen_running else None,
+        name=o.cr.metadata.name,
+        id=lasting_id(o),
         status=application.status,
         message=application.message[-512:],
     )
-
-
-def _progress(o: Observed) -> DeployProgress | None:
-    """Share of the way from the first write to the first answer of the wanted version."""
-    if o.stopped or o.seen.child is None:
-        return None
-    if o.current or o.proven:
-        return DeployProgress(category=DeployCategory.REGISTER, percent=100)
-    heads = o.newest_pods
-    if any(p.ready for p in heads):
-        return DeployProgress(
-            category=DeployCategory.DEPLOY, percent=70, message="the application is starting"
-        )
-    if any(p.phase == "Running" for p in heads):
-        return DeployProgress(category=DeployCategory.INITIALIZE, percent=40, message="Ray is starting")
-    if heads:
-        return DeployProgress(category=DeployCategory.INITIALIZE, percent=10, message="the pod is starting")
-    return DeployProgress(category=DeployCategory.INITIALIZE, percent=0, message="waiting for the pod")

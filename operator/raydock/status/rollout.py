@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from raydock.api.deployment import RolloutState, RolloutStatus, Strategy, WithoutRoom
+from raydock.api.rollout import RolloutState, RolloutStatus, Strategy, WithoutRoom
 from raydock.plan.deployment import Step
 from raydock.plan.marks import Way
 from raydock.plan.observed import Observed

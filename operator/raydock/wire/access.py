@@ -21,6 +21,8 @@ RESOURCE_HEADER: Final = "raydock-resource"
 ASYNC_HEADER: Final = "raydock-async"
 """Set by the route of SageMaker where `asyncInference` is asked for: the pods may not know of it yet."""
 REQUEST_ID_HEADER: Final = "x-request-id"
+CALLER_KEY: Final = "raydock.caller"
+"""Of the ASGI scope, no header: a digest of who asks, for the app that does not see the key."""
 
 
 class Format(StrEnum):

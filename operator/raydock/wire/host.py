@@ -17,6 +17,39 @@ READY_PATH: Final = "/-/ready"
 
 
 @dataclass(frozen=True)
+class Multiplexing:
+    """Models that requests name by their tokens. What is None is the SDK's default."""
+
+    models_per_replica: int | None = None
+    audience: str | None = None
+    """What stands in the tokens' `aud`."""
+    legacy_tokens: str | None = None
+    """`Accept`: also tokens without audience and end, signed with the backend's URL."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """An action that deploys what the replicas run."""
+
+    params: Mapping[str, Any] = field(default_factory=dict)
+    actor_options: Mapping[str, Any] = field(default_factory=dict)
+    """Ray's options of one replica, as the custom resource asks for it. Not among the overrides of
+    serveConfigV2: those would take the place of the action's runtime environment."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an action is."""
+
+    category: str
+    """The category or step that it reported last."""
+    percent: int
+    """Of the whole action."""
+    trouble: str | None = None
+    """Why the last try failed, while it waits for the next one; None: it runs."""
+
+
+@dataclass(frozen=True)
 class HostArgs:
     """The part of a Deployment whose change restarts replicas."""
 
@@ -26,6 +59,9 @@ class HostArgs:
     """`module:attribute`."""
     model_uri: str | None = None
     model_sha256: str | None = None
+    model_id: str | None = None
+    """What a model backend calls it."""
+    model_version: str | None = None
     startup_timeout_s: int = 600
     access_file: str | None = None
     """Where the access file lies; None: wire.paths.ACCESS_FILE."""
@@ -33,6 +69,10 @@ class HostArgs:
     """Where it answers READY_PATH beside Serve's own port; None: nowhere."""
     task: str | None = None
     """What a Hugging Face model does; None: it is none."""
+    multiplexing: Multiplexing | None = None
+    """For a class that loads models by tokens; None: nothing is said about it."""
+    action: Action | None = None
+    """`import_path` names an action, which is run once to learn what the replicas are; None: it does not."""
 
 
 @dataclass(frozen=True)
@@ -78,3 +118,5 @@ class Health:
     access: str
     """wire.access.digest of the access file that this pod holds; empty when it has none."""
     message: str = ""
+    progress: Progress | None = None
+    """Told on REPORT_PORT of the head pod while an action runs there."""

@@ -71,6 +71,13 @@ class ColumnHandling:
 
 
 @dataclass(frozen=True)
+class ActionCall:
+    """An action that is run in place of a model over rows."""
+
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class JobConfig:
     """One BatchJob; the same for every attempt but for `attempt`."""
 
@@ -81,8 +88,12 @@ class JobConfig:
     tables: TablesInput
     """Without URIs where the input is another one."""
     output_uri: str
+    """Empty: nothing is written; of an action only."""
     model_uri: str | None = None
     model_sha256: str | None = None
+    model_id: str | None = None
+    """What a model backend calls it; None: an action may call it anything."""
+    model_version: str | None = None
     function: str | None = None
     """What predicts; None: `predict`, or the only one."""
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -114,6 +125,8 @@ class JobConfig:
     """Columns that name files; a name may differ in case."""
     task: str | None = None
     """What a Hugging Face model does; None: it is none."""
+    action: ActionCall | None = None
+    """`import_path` names an action; None: what predicts."""
     report_url: str | None = None
     """Base URL of the operator's HTTP service (its headless Service); None: nobody to report to."""
 

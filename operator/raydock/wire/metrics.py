@@ -43,7 +43,23 @@ SECONDS: Final = HostMetric(
     "Answers that began within `le` seconds of the request's head, waiting for a slot included: buckets of a "
     "histogram, for histogram_quantile. A p99 that grows while there are 429s: the replicas are too few.",
 )
-HOST_METRICS: Final = (REQUESTS, SECONDS)
+MODEL_LOADS: Final = HostMetric(
+    "raydock_model_loads",
+    "ray_raydock_model_loads_total",
+    "counter",
+    ("deployment", "result"),
+    "Models that replicas loaded for model tokens. `loaded` that goes on: look at the evictions; `failed`: "
+    "the answers have the code, and the pods' logs the traceback where it is the model's own.",
+)
+MODEL_EVICTIONS: Final = HostMetric(
+    "raydock_model_evictions",
+    "ray_raydock_model_evictions_total",
+    "counter",
+    ("deployment",),
+    "Models that made room for others. When they go on, requests wait for loads: raise "
+    "multiplexing.modelsPerReplica, as far as the memory goes.",
+)
+HOST_METRICS: Final = (REQUESTS, SECONDS, MODEL_LOADS, MODEL_EVICTIONS)
 BOUNDS: Final = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
     math.inf,

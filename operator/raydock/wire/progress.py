@@ -38,7 +38,7 @@ class Report:
     uid: str
     attempt: int
     category: str
-    """`model_load`, `inference` or `postprocess`."""
+    """`model_load`, `inference` or `postprocess`; of an action what it reported, empty before."""
     percent: int
     rows_done: int = 0
     rows_total: int = 0
@@ -48,6 +48,6 @@ class Report:
     rows_per_second: int = 0
     eta_seconds: int | None = None
     output: Output | None = None
-    """Set once, when _SUCCESS is written."""
+    """Set once, when _SUCCESS is written; an action without an output has ended then, and `uri` is empty."""
     failure: Failure | None = None
     """Set once, when this attempt gave up."""

@@ -331,6 +331,7 @@ def test_what_the_model_does_not_have_ends_the_job(
     assert told in message
 
 
+@pytest.mark.slow  # test_growing has the rows, a test above the killed workers
 @pytest.mark.timeout(500)  # some workers die, and others start
 def test_a_model_that_makes_rows_and_kills_its_worker_half_way(
     job: JobConfig, claims: Path, cluster: str

@@ -115,7 +115,17 @@ def test_a_connection_that_breaks_is_tried_again(server: Server, tmp_path: Path)
     assert table_of(job(server.url("/t.csv"), table_format="Csv"), tmp_path).equals(TABLE)
 
 
-@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "fd00:ec2::254", "168.63.129.16"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "169.254.169.254",
+        "fe80::1",
+        "fd00:ec2::254",
+        "168.63.129.16",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+    ],
+)
 def test_a_machines_own_secrets_are_never_read(address: str) -> None:
     class Socket:
         def getpeername(self) -> tuple[str, int]:

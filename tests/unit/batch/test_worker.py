@@ -18,9 +18,9 @@ import pytest
 
 from raydock.batch import part, plan
 from raydock.batch.care import ALONE_DEATHS, Try
-from raydock.batch.ledger import Ledger, drafts_dir
+from raydock.batch.ledger import Ledger
 from raydock.batch.owner import Owner
-from raydock.batch.storage import PosixStorage
+from raydock.batch.storage import PosixStorage, drafts_dir
 from raydock.batch.verify import verify
 from raydock.batch.worker import LOAD, Outcome, Setting, Worker
 from raydock.reasons import Reason

@@ -36,6 +36,16 @@ def render(
     return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
 
 
+def notes(scratch: Path, *, sets: Sequence[str] = ()) -> str:
+    """What `helm install` says at its end; only a manifest is rendered without a cluster. Raises Refused."""
+    chart = shutil.copytree(CHARTS / "raydock", scratch / "raydock")
+    shutil.move(chart / "templates/NOTES.txt", chart / "notes.txt")
+    template = 'text: {{ tpl (.Files.Get "notes.txt") . | toJson }}\n'
+    (chart / "templates/notes.yaml").write_text(template)
+    (found,) = [manifest for manifest in render(str(chart), sets=sets) if manifest.keys() == {"text"}]
+    return str(found["text"])
+
+
 def the(manifests: Manifests, kind: str) -> dict[str, Any]:
     """The only manifest of `kind`."""
     (found,) = (one for one in manifests if one["kind"] == kind)

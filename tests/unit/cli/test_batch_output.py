@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import typer
 
-from raydock.batch.ledger import Ledger, drafts_dir
+from raydock.batch.ledger import Ledger
 from raydock.batch.owner import Owner
-from raydock.batch.storage import PosixStorage
+from raydock.batch.storage import PosixStorage, drafts_dir
 from raydock.cli.batch_output import clean, verify
 from raydock.wire.ledger import InputSummary, JobName, Success
 from raydock.wire.record import dumps

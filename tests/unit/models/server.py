@@ -1,6 +1,8 @@
 """A real HTTP server on loopback that misbehaves on demand."""
 
+import contextlib
 import http.server
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -38,6 +40,24 @@ class Request(http.server.BaseHTTPRequestHandler):
         if cut_at is not None:
             self.close_connection = True
 
+    def redirect_without_end(self, location: str) -> None:
+        """Send a redirect whose body begins, and does not come to its end before the caller goes away."""
+        self.send_response(302)
+        self.send_header("location", location)
+        self.send_header("content-length", str(1 << 40))
+        self.end_headers()
+        self.wfile.write(b"x")
+        self.rfile.read(1)  # until the caller closes the connection
+        self.close_connection = True
+
+    def drip(self, begin: bytes, is_over: threading.Event) -> None:
+        """Send `begin`, and then a byte now and again until `is_over`, or until the caller goes away."""
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.wfile.write(begin)
+            while not is_over.wait(0.01):
+                self.wfile.write(b"x")
+
     def reply_file(self, content: bytes, *, cut_at: int | None = None, etag: str = '"1"') -> None:
         """The file `content`, or the rest of it where a Range is asked and still means this version."""
         wants = self.headers.get("Range", "")
@@ -71,3 +91,21 @@ class Server(http.server.ThreadingHTTPServer):
 def serving(answer: Callable[[Request], None]) -> Iterator[Server]:
     with answering(Server(answer)) as server:
         yield server
+
+
+DRIPPING = {
+    "headers": b"HTTP/1.1 200 OK\r\nx: ",
+    "body": b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n",
+}
+"""Beginnings of answers that never end."""
+
+
+@contextmanager
+def dripping(begin: bytes) -> Iterator[Server]:
+    """A server whose answers begin with `begin` and drip on."""
+    is_over = threading.Event()
+    with serving(lambda request: request.drip(begin, is_over)) as server:
+        try:
+            yield server
+        finally:
+            is_over.set()

@@ -1,6 +1,8 @@
 """Archives that mean harm."""
 
 import contextlib
+import errno
+import gzip
 import io
 import stat
 import tarfile
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydock.models.archive import unpack
+from raydock.models.archive import named, unpack
 from raydock.models.entry import LoadFailed
 from raydock.reasons import Reason
 
@@ -52,6 +54,32 @@ def unpacked(where: Path, name: str, content: bytes, max_bytes: int = 1000) -> l
     return sorted(p.relative_to(into).as_posix() for p in into.rglob("*") if p.is_file())
 
 
+def damaged(content: bytes, at: int) -> bytes:
+    return content[:at] + b"\xff" * 4 + content[at + 4 :]
+
+
+def zip_packed_with(method: int) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        archive.writestr("f", bytes(range(256)) * 3)
+    return out.getvalue()
+
+
+def tar_with_header_of(size: int, *before: tarfile.TarInfo) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+        for entry in before:
+            archive.addfile(entry, io.BytesIO(b"x" * entry.size))
+        entry = tarfile.TarInfo("f")
+        entry.pax_headers = {"comment": "x" * size}
+        archive.addfile(entry)
+    return out.getvalue()
+
+
+AFTER_HEADER = 31
+"""Where the content of the first member of a zip begins, whose name is one letter."""
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -68,6 +96,13 @@ def unpacked(where: Path, name: str, content: bytes, max_bytes: int = 1000) -> l
         pytest.param("a.tar", tar_of(tar_entry("f"), tar_entry("f/g")), id="a file as directory"),
         pytest.param("a.zip", zip_of("bomb", content=b"\0" * 100_000), id="zip bomb"),
         pytest.param("a.zip", zip_of(*(str(n) for n in range(1001))), id="many files, too large together"),
+        pytest.param("a.zip", damaged(zip_packed_with(zipfile.ZIP_DEFLATED), AFTER_HEADER), id="damaged zip"),
+        pytest.param(
+            "a.zip", damaged(zip_packed_with(zipfile.ZIP_LZMA), AFTER_HEADER + 4), id="damaged LZMA"
+        ),
+        pytest.param("a.tar.gz", damaged(gzip.compress(tar_of(tar_entry("f"))), 10), id="damaged tar"),
+        pytest.param("a.tar.gz", tar_with_header_of(2 << 20), id="a header that is a bomb"),
+        pytest.param("a.tgz", tar_with_header_of(2 << 20, tar_entry("e")), id="a later header that is one"),
         pytest.param("a.zip", b"no zip", id="no zip"),
         pytest.param("a.tar", b"no tar", id="no tar"),
         pytest.param("a.tar", tar_of(tar_entry("f"))[:600], id="cut tar"),
@@ -79,6 +114,62 @@ def test_it_is_refused_and_nothing_lies_outside(tmp_path: Path, name: str, conte
     assert failed.value.reason is Reason.MODEL_LOAD_FAILED
     assert {p.name for p in tmp_path.iterdir()} == {name, "into"}
     assert not [p for p in tmp_path.rglob("*") if p.is_symlink()]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        pytest.param("a.zip", zip_of("a/", "b/", "c/"), id="zip"),
+        pytest.param("a.tar", tar_of(*(tar_entry(name, tarfile.DIRTYPE) for name in "abc")), id="tar"),
+    ],
+)
+def test_directories_are_members_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes
+) -> None:
+    monkeypatch.setattr("raydock.models.archive.MEMBERS_MAX", 2)
+    with pytest.raises(LoadFailed, match="more than 2 members"):
+        unpacked(tmp_path, name, content)
+
+
+def test_the_list_of_a_zip_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raydock.models.archive.DIRECTORY_MAX", 1000)
+    with pytest.raises(LoadFailed, match="too long"):
+        unpacked(tmp_path, "a.zip", zip_of(*(f"file-{number}" for number in range(100))))
+
+
+def test_headers_that_are_no_bomb_are_read(tmp_path: Path) -> None:
+    assert unpacked(tmp_path, "a.tgz", tar_with_header_of(100_000)) == ["f"]
+
+
+def test_a_long_tar_is_read_to_its_end(tmp_path: Path) -> None:
+    names = [f"{number:04}-{'x' * 200}" for number in range(3000)]  # their headers are more than HEADERS_MAX
+    assert unpacked(tmp_path, "a.tar", tar_of(*map(tar_entry, names)), max_bytes=10_000) == names
+
+
+@pytest.mark.parametrize(
+    ("content", "want"),
+    [
+        pytest.param(tar_of(tar_entry("f")), "model.tar", id="tar"),
+        pytest.param(gzip.compress(tar_of(tar_entry("f"))), "model.tar", id="packed tar"),
+        pytest.param(zip_of("f"), "model.zip", id="zip"),
+        pytest.param(b"weights", "model", id="neither"),
+        pytest.param(gzip.compress(b"weights"), "model", id="packed, and neither"),
+        pytest.param(damaged(gzip.compress(tar_of(tar_entry("f"))), 10), "model", id="damaged"),
+        pytest.param(tar_with_header_of(2 << 20), "model", id="a header that is a bomb"),
+    ],
+)
+def test_what_has_no_suffix_gets_that_of_its_content(tmp_path: Path, content: bytes, want: str) -> None:
+    (tmp_path / "model").write_bytes(content)
+    assert named(tmp_path / "model", "model") == want
+
+
+def test_a_full_disk_is_no_fault_of_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("raydock.models.archive._write", full)
+    with pytest.raises(OSError, match="No space"):
+        unpacked(tmp_path, "a.zip", zip_of("f"))
 
 
 PARTS = st.sampled_from(["a", "b", "..", ".", "", "c.txt", "\\", "…"])

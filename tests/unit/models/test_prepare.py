@@ -110,6 +110,19 @@ def test_a_server_that_is_busy_is_asked_again(tmp_path: Path) -> None:
         assert got(server.url(), SUM, tmp_path).read_bytes() == CONTENT
 
 
+def test_the_body_of_a_redirect_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "SILENCE_S", 1)
+
+    def answer(request: Request) -> None:
+        if request.path == "/model.bin":
+            request.redirect_without_end("/other.bin")
+        else:
+            request.reply_file(CONTENT)
+
+    with serving(answer) as server:
+        assert got(server.url(), SUM, tmp_path).read_bytes() == CONTENT
+
+
 def test_a_redirect_is_followed(tmp_path: Path) -> None:
     def answer(request: Request) -> None:
         if request.path == "/model.bin":
@@ -174,10 +187,28 @@ def test_what_cannot_be_had_is_told(
     tmp_path: Path, answer: Answer, sha256: str | None, reason: Reason, said: str
 ) -> None:
     with serving(answer) as server, pytest.raises(LoadFailed) as failed:
-        got(server.url("/model.bin?signature=s3cret"), sha256, tmp_path, timeout_s=0.3)
+        got(server.url("/model.bin?signature=s3cret"), sha256, tmp_path, timeout_s=1)
     assert failed.value.reason is reason
     assert said in failed.value.message
     assert "s3cret" not in failed.value.message
+
+
+def test_what_a_server_answered_is_told_and_not_what_the_deadline_cut_short(tmp_path: Path) -> None:
+    asked: list[Request] = []
+    over = threading.Event()
+
+    def first_an_error_then_nothing(request: Request) -> None:
+        asked.append(request)
+        if len(asked) == 1:
+            request.reply(503)
+        else:
+            over.wait(10)
+
+    with serving(first_an_error_then_nothing) as server:
+        with pytest.raises(LoadFailed, match="answered 503"):
+            got(server.url("/model.bin"), SUM, tmp_path, timeout_s=3)
+        over.set()
+    assert len(asked) == 2
 
 
 def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from raydock.api import InferenceEndpoint
-from raydock.api.deployment import DeploymentStatus
+from raydock.api.deployment_status import DeploymentStatus
 from raydock.facts.gateway import gateway
 from raydock.facts.route import http_route
 from raydock.plan import access, traffic

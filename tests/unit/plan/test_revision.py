@@ -10,6 +10,7 @@ from raydock.plan.changes import FIELDS, Reach
 from raydock.plan.revision import revision
 from tests.unit.plan.given import dep
 
+BACKEND = {"url": "https://backend.example", "tokenSecret": {"name": "backend", "key": "token"}}
 EDITS: dict[str, Any] = {
     "model": {"uri": "https://models.example/iris"},
     "server": {"importPath": "iris:other"},
@@ -21,6 +22,8 @@ EDITS: dict[str, Any] = {
     "params": {"threshold": 1},
     "replicas": 2,
     "autoscaling": {"maxReplicas": 2},
+    "registration": {"backend": BACKEND},
+    "registration.backend.jobId": {"backend": {**BACKEND, "jobId": "7"}},
     "resources": {"requests": {"cpu": "2"}},
     "headResources": {"requests": {"cpu": "2"}},
     "topology": "Compact",
@@ -29,6 +32,8 @@ EDITS: dict[str, Any] = {
     "health": {"path": "/healthz"},
     "health.startupTimeoutSeconds": {"startupTimeoutSeconds": 5},
     "rollout": {"progressDeadlineSeconds": 5, "strategy": "BlueGreen", "onInsufficientCapacity": "Fail"},
+    "multiplexing": {"modelsPerReplica": 8},
+    "multiplexing.tokenKeySecret": {"tokenKeySecret": {"name": "model-token", "key": "key"}},
     "suspend": True,
     "nodeSelector": {"a": "b"},
     "tolerations": [{"operator": "Exists"}],
@@ -36,6 +41,14 @@ EDITS: dict[str, Any] = {
     "priorityClassName": "high",
     "serviceAccountName": "iris",
 }
+BEFORE: dict[str, Any] = {
+    "model": {"model": {"uri": "https://models.example/other"}},
+    # That there is any is a volume, whose coming and going is a matter of the pods.
+    "multiplexing": {"multiplexing": {"modelsPerReplica": 2}},
+    "multiplexing.tokenKeySecret": {"multiplexing": {"modelsPerReplica": 2}},
+    "registration.backend.jobId": {"registration": {"backend": BACKEND}},
+}
+"""What an edit changes, where it is not absent before."""
 ONE_VALUE = {"topology"}
 """Its only value is the default, and a default that is written out is no edit."""
 
@@ -54,7 +67,7 @@ def test_every_field_has_a_class_and_an_edit_here() -> None:
 @pytest.mark.parametrize("path", sorted(FIELDS))
 def test_an_edit_reaches_what_its_class_says(path: str) -> None:
     field = path.partition(".")[0]
-    before = dep(model={"uri": "https://models.example/other"}) if field == "model" else dep()
+    before = dep(**BEFORE.get(path, {}))
     wanted = Reach.NOTHING if path in ONE_VALUE else FIELDS[path]
     assert reach((before, None), (dep(**{field: EDITS[path]}), None)) is wanted
 

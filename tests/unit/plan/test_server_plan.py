@@ -36,7 +36,9 @@ def test_the_pods_learn_the_task() -> None:
 
 def test_a_server_without_a_member_is_told() -> None:
     for path in (server.app_path, server.batch_path):
-        with pytest.raises(Terminal, match="exactly one of importPath, mlflow and huggingface") as stopped:
+        with pytest.raises(
+            Terminal, match="exactly one of importPath, action, mlflow and huggingface"
+        ) as stopped:
             path(given({}))
         assert stopped.value.reason is Reason.INVALID_SPEC
 

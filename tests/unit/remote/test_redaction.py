@@ -22,6 +22,9 @@ SECRETS = ("s3cr3t-token", "agent.example")
         ("got Bearer abcdefgh12", "got <redacted-auth>"),
         ("Token of the queue", "Token of the queue"),
         ("eyJhbGciOi.eyJtb2RlbCI.c2ln here", "<redacted-auth> here"),
+        ("token-eyJhbGciOi.eyJtb2RlbCI.c2ln here", "token-<redacted-auth> here"),
+        ("monkeyJar.a.b", "monkeyJar.a.b"),
+        (f"{'x' * 40}://host/x", f"{'x' * 9}<redacted-url>"),
         ("Cannot connect to host='a.b' port=80", "Cannot connect to host=<redacted-url> port=<redacted-url>"),
         ("at 10.0.0.1:8080", "at <redacted-url>"),
         ("my S3CR3T-token is out", "my <redacted-auth> is out"),
@@ -62,9 +65,20 @@ def test_what_lies_too_deep_is_left_out() -> None:
         ("got eyJhbGciOi.eyJtb2RlbCI.c2ln", "got <redacted-auth>"),
         ("https://u:p@host/x?a=1", "https://<redacted-auth>@host/x?a=1"),
         ("GET /x?X-Amz-Signature=abc&b=2", "GET /x?X-Amz-Signature=<redacted-auth>&b=2"),
+        ("GET /x?a=b?my_token_2=abc", "GET /x?a=b?my_token_2=<redacted-auth>"),
         ("AWS_SECRET_ACCESS_KEY=wJal/rX next", "AWS_SECRET_ACCESS_KEY=<redacted-auth> next"),
         ("{'HF_TOKEN': 'hf_abc'}", "{'HF_TOKEN': '<redacted-auth>'}"),
     ],
 )
 def test_a_log_loses_its_credentials_only(text: str, want: str | None) -> None:
     assert without_credentials(text, SECRETS) == (text if want is None else want)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "unit", ["a.", "a-", "eyJ-", "eyJa.", "?", "?sig", "&sig", "TOKEN", "TOKEN ", "host ", "1.", "a://"]
+)
+def test_a_long_text_is_read_a_bounded_number_of_times(unit: str) -> None:
+    text = unit * (400_000 // len(unit))
+    redact_text(text)
+    without_credentials(text)

@@ -5,6 +5,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
@@ -14,7 +15,7 @@ from raydock.sdk import downloads
 from raydock.sdk.downloads import download, tunables
 from raydock.sdk.plugins.errors import ModelLoadError
 from tests.kit.planted import assert_clean
-from tests.unit.models.server import Request, Server, serving
+from tests.unit.models.server import DRIPPING, Request, Server, dripping, serving
 
 WEIGHTS = bytes(range(256)) * 400
 HEADERS = {"Authorization": "Token tok-planted-0001"}
@@ -271,9 +272,43 @@ def test_an_archive_that_unpacks_to_more_than_allowed_is_refused(
 
 
 def test_more_members_than_allowed_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "FILES_MAX", 1)
-    with serving(reply(ARCHIVE)) as server, pytest.raises(ModelLoadError, match="more than 1 files"):
+    monkeypatch.setattr(archive, "MEMBERS_MAX", 1)
+    with serving(reply(ARCHIVE)) as server, pytest.raises(ModelLoadError, match="more than 1 members"):
         fetched(server, tmp_path)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("part", DRIPPING)
+def test_a_server_that_drips_holds_nobody_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    monkeypatch.setenv("SYNAPSE_DOWNLOAD_TOTAL_SECONDS", "0.3")
+    with dripping(DRIPPING[part]) as server, pytest.raises(ModelLoadError, match="in time") as caught:
+        fetched(server, tmp_path)
+    assert (caught.value.status_code, caught.value.code) == (503, "ModelStoreUnavailable")
+
+
+def test_what_the_disk_has_no_room_for_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raydock.models.disk.shutil.disk_usage", lambda _: SimpleNamespace(free=10))
+    with serving(reply(ARCHIVE)) as server, pytest.raises(ModelLoadError, match="no room") as caught:
+        fetched(server, tmp_path)
+    assert (caught.value.status_code, caught.value.code) == (503, "ModelStoreUnavailable")
+    assert len(server.gets()) == 1, "the disk is as full at the next try"
+    assert set(files(tmp_path).values()) <= {b""}
+
+
+def test_what_is_given_up_for_good_leaves_nothing_of_its_beginning(
+    tmp_path: Path, waited: list[float]
+) -> None:
+    def answer(request: Request) -> None:
+        if request.headers.get("Range"):
+            request.reply(403)
+        else:
+            request.reply_file(WEIGHTS, cut_at=100)
+
+    with serving(answer) as server, pytest.raises(ModelLoadError, match="403"):
+        fetched(server, tmp_path)
+    assert set(files(tmp_path).values()) <= {b""}  # the cache's lock
 
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
@@ -286,11 +321,40 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     assert caught.value.code == "ModelStoreUnavailable"
 
 
-@pytest.mark.parametrize("url", ["ftp://x.planted/y", "nothing", "http://u:p@x.planted/y", "pvc://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://x.planted/y",
+        "nothing",
+        "http://u:p@x.planted/y",
+        "pvc://",
+        "pvc://../planted",
+        "http://[planted/y",
+        "http://x.planted:port/y",
+        "http://x.planted/ä",
+        "http://x.planted/a b",
+        "http://x.planted/a\r\nb",
+    ],
+)
 def test_a_url_that_cannot_be_read(tmp_path: Path, url: str) -> None:
     with pytest.raises(ModelLoadError) as caught:
         download(url, tenant=None, version="1", output_dir=tmp_path, headers={}, cache_dir=tmp_path)
     assert_clean(caught.value, ("planted",))
+    assert (caught.value.status_code, caught.value.code) == (424, "ModelFileMissing")
+
+
+def test_a_redirect_to_what_is_no_url_is_an_error(tmp_path: Path) -> None:
+    with (
+        serving(lambda request: request.reply(302, location="http://[planted/")) as server,
+        pytest.raises(ModelLoadError, match="no URL"),
+    ):
+        fetched(server, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["%00.bin", "x" * 300, "%2e%2e"])
+def test_a_name_that_no_file_may_have_is_another_one(tmp_path: Path, name: str) -> None:
+    with serving(reply(WEIGHTS)) as server:
+        assert files(fetched(server, tmp_path, f"/{name}")) == {"model": WEIGHTS}
 
 
 def test_a_mounted_directory_is_handed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,6 +402,7 @@ def test_credentials_do_not_follow_a_redirect_to_another_origin(tmp_path: Path) 
         ("SYNAPSE_DOWNLOAD_BACKOFF_BASE", "soon"),
         ("SYNAPSE_DOWNLOAD_BACKOFF_CAP", "-1"),
         ("SYNAPSE_DOWNLOAD_RECOVERY_CAP_SECONDS", "nan"),
+        ("SYNAPSE_DOWNLOAD_TOTAL_SECONDS", "-1"),
         ("RAYDOCK_MAX_ARTIFACT_BYTES", "1Gi"),
     ],
 )
@@ -347,4 +412,4 @@ def test_a_variable_that_is_no_figure_is_named(name: str, value: str) -> None:
 
 
 def test_the_defaults_are_the_contract_s() -> None:
-    assert tunables({}) == downloads.Tunables(5, 1, 8, 60, True, 100 * 2**30)
+    assert tunables({}) == downloads.Tunables(5, 1, 8, 60, True, 100 * 2**30, 3600)

@@ -13,6 +13,7 @@ from raydock.sdk.exceptions import ClientError, ServerError
 from raydock.sdk.utils.redaction import (
     is_clean,
     redact_auth_header,
+    redact_excerpt,
     redact_text,
     redact_url,
     sanitize_exception,
@@ -66,9 +67,14 @@ def test_authorization(text: str, want: str) -> None:
         f"('Synapse-Access-Token', 'Token {TOKEN}')",
         f"SYNAPSE-Agent={TOKEN}",
         f"serve_multiplexed_model_id: {TOKEN}",
+        f"raydock-model-token: {TOKEN}",
         f"sent Bearer {TOKEN}",
         f"HTTPConnectionPool(host='{HOST}', port=80): Max retries exceeded with url: /x?t={TOKEN}",
         f"Cannot connect to host {HOST}:8000 ssl:default",
+        f"--host={HOST}:8000",
+        f"...{HOST}:8000",
+        f"at x_y.{HOST}:8000",
+        f"at 2-{HOST.replace('.', '_')}:8000",
         f'host="{HOST}" port=8000',
         f"wss://{HOST}/x",
         f"the token {OPAQUE} is old",
@@ -78,6 +84,29 @@ def test_authorization(text: str, want: str) -> None:
 def test_no_form_of_a_secret_stays(text: str) -> None:
     told = redact_text(text)
     assert not [word for word in EVERY if word in told], told
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("unit", ["a.", "a-", "a-_", "-", "1-", "Authorization ", "url: ", "[a"])
+def test_a_long_text_is_read_a_bounded_number_of_times(unit: str) -> None:
+    redact_text(unit * (400_000 // len(unit)))
+
+
+@pytest.mark.parametrize(
+    "between",
+    [pytest.param(" ", id="one line"), pytest.param("\n", id="lines"), pytest.param("", id="one word")],
+)
+def test_of_a_long_text_its_ends_are_told_without_half_a_secret(between: str) -> None:
+    text = f"first {between.join([JWT] * 100_000)}\nlast"
+    told = redact_excerpt(text)
+    assert told.startswith("first")
+    assert told.endswith("\nlast")
+    assert len(told) < 40_000
+    assert not re.search("eyJ|c2ln", told)
+
+
+def test_a_short_text_is_told_as_a_whole() -> None:
+    assert redact_excerpt("a b\nc") == "a b\nc"
 
 
 @pytest.mark.parametrize("text", [TOKEN, TOKEN.upper(), f"x{TOKEN}y", f"Token {TOKEN}", f"/{HOST}/"])
@@ -117,6 +146,7 @@ def test_other_variables_shred_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
         "('gpu_insufficient', 3)",
         "[Errno 111] Connection refused",
         "cut at 12:30",
+        "2026-01-02T12:30:10 _x:80",
         "a.py, line 7",
     ],
 )

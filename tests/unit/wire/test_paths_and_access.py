@@ -20,7 +20,10 @@ def test_a_claim_and_its_path(uri: str, claim: str, path: str) -> None:
     assert claim_path(uri) == path
 
 
-@pytest.mark.parametrize("uri", ["s3://b/x", "pvc://", "pvc:///x", "pvc://m/../x", "pvc://m/.."])
+@pytest.mark.parametrize(
+    "uri",
+    ["s3://b/x", "pvc://", "pvc:///x", "pvc://m/../x", "pvc://m/..", "pvc://../x", "pvc://..", "pvc://M/x"],
+)
 def test_what_leads_nowhere_is_refused(uri: str) -> None:
     with pytest.raises(ValueError, match="pvc"):
         claim_path(uri)

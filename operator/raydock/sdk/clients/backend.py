@@ -5,12 +5,13 @@ from enum import StrEnum
 from typing import Any, Final
 
 from raydock.remote.blocking import Times
+from raydock.remote.errors import MalformedResponse
 from raydock.remote.terms import secrets_of, token_header
 from raydock.sdk.clients.caller import Caller, Request, Timeout, an_object, only, segment, times
 
 TIMES: Final = Times(connect_s=5, answer_s=15)
 PAGE_SIZE: Final = 100
-"""Serve applications of one answer."""
+"""Entries of one answer."""
 JOB_KEYS: Final = ("status", "progress_record", "metrics_record", "console_logs", "result", "meta")
 APPLICATION_KEYS: Final = ("job", "status", "data")
 RUN_KEYS: Final = ("agent", "action", "params", "storage_id", "job_id", "debug", "version", "language")
@@ -61,6 +62,22 @@ class BackendClient:
     def get_model(self, model_id: int | str) -> dict[str, Any]:
         """Metadata of a model: `id`, `name`, `file` (a URL), and what else the backend knows."""
         return an_object(self._caller.json(Request("GET", f"models/{segment(model_id)}/")))
+
+    def get_job(self, job_id: int | str) -> dict[str, Any]:
+        """A job: `id`, `status`, `action`, and what else the backend knows."""
+        return an_object(self._caller.json(Request("GET", f"jobs/{segment(job_id)}/")))
+
+    def list_job_console_logs(self, job_id: int | str) -> Any:
+        """What a job wrote until now: a list of lines, or entries with `message` under `results`."""
+        return self._caller.json(Request("GET", f"jobs/{segment(job_id)}/console_logs/"))
+
+    def list_agents(self) -> list[dict[str, Any]]:
+        """The capacity agents that the caller may use: `id`, `name`, `url`."""
+        told = self._caller.json(Request("GET", "agents/", query={"page_size": PAGE_SIZE}))
+        found = told.get("results") if isinstance(told, Mapping) else told
+        if not isinstance(found, list):
+            raise MalformedResponse(200)
+        return [an_object(one) for one in found]
 
     def update_job(self, job_id: int | str, data: Mapping[str, Any]) -> Any:
         """Change fields of a job. Raises ValueError for a field that is none of JOB_KEYS."""

@@ -6,10 +6,12 @@ from raydock.sdk.plugins.action import BaseAction, NoResult, validate_result
 from raydock.sdk.plugins.actions.inference import (
     BaseDeploymentAction,
     BaseInferenceAction,
+    BaseServeDeployment,
     DeploymentContext,
     DeploymentProgressCategories,
     InferenceContext,
     InferenceProgressCategories,
+    create_serve_multiplexed_model_id,
 )
 from raydock.sdk.plugins.actions.out_of_scope import NAMES, out_of_scope
 from raydock.sdk.plugins.config import ActionConfig, PluginConfig
@@ -36,6 +38,7 @@ __all__ = [
     "BaseAction",
     "BaseDeploymentAction",
     "BaseInferenceAction",
+    "BaseServeDeployment",
     "BaseStep",
     "BaseStepContext",
     "DeploymentContext",
@@ -57,6 +60,7 @@ __all__ = [
     "ValidationError",
     "ValidationStep",
     "action",
+    "create_serve_multiplexed_model_id",
     "run_plugin",
     "validate_result",
 ]

@@ -1,13 +1,17 @@
 """The process that runs one action: `python -m raydock.sdk.plugins.entrypoint` (contracts/actions.md 12)."""
 
 import json
+import os
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from raydock.remote.redaction import redact_text
+from raydock.sdk import alias
 from raydock.sdk.loggers.base import BaseLogger
 from raydock.sdk.loggers.job import JobLogger
 from raydock.sdk.loggers.local import ConsoleLogger
@@ -23,6 +27,13 @@ PARAMS_ENV: Final = "SYNAPSE_ACTION_PARAMS"
 PARAMS_FILE_ENV: Final = "SYNAPSE_ACTION_PARAMS_FILE"
 RESULT_START: Final = "__SYNAPSE_RESULT_START__"
 RESULT_END: Final = "__SYNAPSE_RESULT_END__"
+CREDENTIALS_FILE_ENV: Final = "RAYDOCK_CREDENTIALS_FILE"
+"""Names a JSON object of variables that came by another way than the environment, which others may read."""
+CREDENTIALS_READ: Final = "__RAYDOCK_CREDENTIALS_READ__"
+"""Written to standard output once they are known: whoever lent them can take them away."""
+CREDENTIALS_WAIT_S: Final = 180.0
+"""A kubelet brings a changed Secret within 90 s."""
+LOOK_AGAIN_S: Final = 0.2
 
 
 def main() -> int:
@@ -30,7 +41,40 @@ def main() -> int:
     here = str(Path.cwd())
     if here not in sys.path[:1]:
         sys.path.insert(0, here)
-    return run(PluginEnvironment.from_environ(prefixes=PREFIXES), sys.stdout, sys.stderr)
+    alias.install()
+    env = PluginEnvironment.from_environ(prefixes=PREFIXES)
+    try:
+        lent = credentials(env, sys.stdout)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    os.environ.update(lent)  # noqa: TID251 - as if the process had been started with them
+    return run(PluginEnvironment.merge(env, lent), sys.stdout, sys.stderr)
+
+
+def credentials(env: PluginEnvironment, out: TextIO, *, wait_s: float = CREDENTIALS_WAIT_S) -> dict[str, str]:
+    """The variables of the file that `env` names, which is waited for; empty where it names none.
+
+    Raises TimeoutError when the file does not come, ValueError for what is no JSON object.
+    """
+    named = env.get_str(CREDENTIALS_FILE_ENV)
+    if not named:
+        return {}
+    file, end = Path(named), time.monotonic() + wait_s
+    while not file.is_file():
+        if time.monotonic() >= end:
+            raise TimeoutError(f"the credentials of this job did not come within {wait_s:g} s")
+        threading.Event().wait(LOOK_AGAIN_S)  # a mount brings no event
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError:  # its text would quote the file
+        found = None
+    if not isinstance(found, dict):
+        message = f"{CREDENTIALS_FILE_ENV}: want a JSON object in the file"
+        raise ValueError(message)  # noqa: TRY004 - the file is of another form
+    out.write(f"{CREDENTIALS_READ}\n")
+    out.flush()
+    return {str(name): str(value) for name, value in found.items()}
 
 
 def run(

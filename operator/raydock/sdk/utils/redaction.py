@@ -24,17 +24,17 @@ _VALUE: Final = (
 a bare token, which may take the word after it along."""
 _AUTHORIZATION: Final = re.compile(rf"\bAuthorization{_VALUE}", re.IGNORECASE)
 _OWN_HEADERS: Final = re.compile(
-    rf"\b(SYNAPSE-User|SYNAPSE-Tenant|SYNAPSE-Agent|Synapse-Access-Token|api-key|serve_multiplexed_model_id){_VALUE}",
+    rf"\b(SYNAPSE-User|SYNAPSE-Tenant|SYNAPSE-Agent|Synapse-Access-Token|api-key|serve_multiplexed_model_id"
+    rf"|raydock-model-token){_VALUE}",
     re.IGNORECASE,
 )
 _URLS: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s\"'<>]+", re.IGNORECASE)
 _TARGETS: Final = re.compile(r"\burl:\s*\S+", re.IGNORECASE)
 """The path that urllib3 and requests quote: a query may hold a signature."""
-_ADDRESSES: Final = re.compile(
-    r"\b(?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*:\d{2,5}\b|\[[0-9a-f:]{2,}\](?::\d+)?", re.IGNORECASE
-)
-"""`agent.internal:8000`, `[::1]:80`."""
-_OPAQUE: Final = re.compile(r"\b(?=[A-Za-z0-9_-]*\d)[A-Za-z0-9_-]{32,}\b")
+_ADDRESSES: Final = re.compile(r"(?<![\w.-])([\w.-]++):\d{2,5}\b|\[[0-9a-f:]{2,}\](?::\d+)?", re.IGNORECASE)
+"""`agent.internal:8000`, `[::1]:80`; whether the first one is no `12:30`, `_address` knows."""
+_NAME: Final = re.compile(r"\b[a-z]", re.IGNORECASE)
+_OPAQUE: Final = re.compile(r"(?<![A-Za-z0-9_-])(?=[A-Za-z_-]*+\d)[A-Za-z0-9_-]{32,}+")
 """A token with nothing around it: nobody writes so long a word with a digit in it."""
 _PLACES: Final = frozenset(
     {"host", "hostname", "server", "address", "port", "url", "base_url", "uri", "netloc"}
@@ -49,6 +49,8 @@ _OWN_VARIABLES: Final = re.compile(r"(?:SYNAPSE|RAYDOCK)_\w*(TOKEN|KEY|SECRET|PA
 """Environment variables of raydock whose values are told to nobody."""
 _SECRET_MIN: Final = 6
 """Characters. To cut a shorter value out would shred a text."""
+_TEXT_MAX: Final = 16_000
+"""Characters of a text for a log or a caller: a caller may have chosen it, and its length."""
 
 
 def redact_url(text: str) -> str:
@@ -72,7 +74,12 @@ def redact_text(text: str, secrets: Collection[str] = ()) -> str:
     text = redact_auth_header(_replaced(_TARGETS, URL, text))
     text = redact_url(_replaced(_OWN_HEADERS, rf"\1: {AUTH}", text))
     text = redaction.redact_text(text, {*secrets, *here})
-    return _OPAQUE.sub(AUTH, _ADDRESSES.sub(URL, text))
+    return _OPAQUE.sub(AUTH, _ADDRESSES.sub(_address, text))
+
+
+def redact_excerpt(text: str, secrets: Collection[str] = ()) -> str:
+    """As `redact_text`, of the first and the last lines of a long `text`."""
+    return redact_text(_shortened(text), secrets)
 
 
 def sanitize_exception(exc: BaseException, secrets: Collection[str] = ()) -> BaseException:
@@ -195,6 +202,23 @@ def _same_kind(value: str, text: str) -> str:
 def _replaced(pattern: re.Pattern[str], by: str, text: str) -> str:
     """`text` with `by` for what matches, but for what was redacted before."""
     return pattern.sub(lambda match: match[0] if _REDACTED in match[0] else match.expand(by), text)
+
+
+def _address(match: re.Match[str]) -> str:
+    """In place of a match of _ADDRESSES: the last part of a name has a letter at the start of a word."""
+    name = match[1]
+    return match[0] if name is not None and not _NAME.search(name.rpartition(".")[2]) else URL
+
+
+def _shortened(text: str) -> str:
+    """`text`, cut between words, and after a line: half a secret is not known for one."""
+    if len(text) <= _TEXT_MAX:
+        return text
+    half = _TEXT_MAX // 2
+    words, last = text[:half].rsplit(maxsplit=1), text[-half:]
+    first = words[0] if len(words) > 1 else ""
+    last = last.partition("\n")[2]
+    return f"{first}\n… {len(text) - len(first) - len(last)} characters are left out …\n{last}"
 
 
 def _host(url: str) -> str | None:

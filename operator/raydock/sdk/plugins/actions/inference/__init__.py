@@ -7,12 +7,16 @@ from raydock.sdk.plugins.actions.inference.categories import (
 )
 from raydock.sdk.plugins.actions.inference.context import DeploymentContext, InferenceContext
 from raydock.sdk.plugins.actions.inference.deployment import BaseDeploymentAction
+from raydock.sdk.plugins.actions.inference.serve import BaseServeDeployment
+from raydock.sdk.plugins.serving.model_token import create_serve_multiplexed_model_id
 
 __all__ = [
     "BaseDeploymentAction",
     "BaseInferenceAction",
+    "BaseServeDeployment",
     "DeploymentContext",
     "DeploymentProgressCategories",
     "InferenceContext",
     "InferenceProgressCategories",
+    "create_serve_multiplexed_model_id",
 ]

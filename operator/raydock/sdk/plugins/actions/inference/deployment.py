@@ -1,6 +1,7 @@
 """The base of actions that deploy a Serve class (contracts/actions.md 7).
 
-In driver mode: the action runs in a process that Ray knows, and updates the Serve application by itself.
+In driver mode the action runs in a process that Ray knows, and updates the Serve application by itself. In
+managed mode (its context is a ManagedContext) the operator does, and has asked the capacity gate before.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from raydock.sdk.plugins.action import BaseAction, P
 from raydock.sdk.plugins.actions.inference import requirements, serve_class
 from raydock.sdk.plugins.actions.inference.categories import DeploymentProgressCategories
 from raydock.sdk.plugins.actions.inference.context import DeploymentContext
+from raydock.sdk.plugins.actions.inference.managed import HandedOver, ManagedContext
 from raydock.sdk.plugins.config import PluginConfig
 from raydock.sdk.plugins.enums import PackageManager
 from raydock.sdk.plugins.errors import ValidationError
@@ -68,8 +70,13 @@ class BaseDeploymentAction(BaseAction[P]):
         return f"{config.code}@{config.version}"
 
     def get_route_prefix(self) -> str:
-        """Where the application answers: SYNAPSE_PLUGIN_RELEASE_CHECKSUM, else a digest of its name."""
+        """Where the application answers: SYNAPSE_PLUGIN_RELEASE_CHECKSUM, else a digest of its name.
+
+        In managed mode `/` in place of the digest.
+        """
         checksum = self.ctx.env.get_str("SYNAPSE_PLUGIN_RELEASE_CHECKSUM")
+        if not checksum and isinstance(self.ctx, ManagedContext):
+            return "/"
         name = None if checksum else self.get_serve_app_name()
         return f"/{checksum or hashlib.md5(str(name).encode(), usedforsecurity=False).hexdigest()}"
 
@@ -121,7 +128,12 @@ class BaseDeploymentAction(BaseAction[P]):
         return {**known, "deployed": context.deployed}
 
     def ray_init(self, **kwargs: Any) -> None:
-        """`ray.init`, unless this process is connected already. Raises ImportError without Ray."""
+        """`ray.init`, unless this process is connected already. Raises ImportError without Ray.
+
+        Nothing in managed mode: Ray runs the action.
+        """
+        if isinstance(self.ctx, ManagedContext):
+            return
         try:
             import ray  # noqa: PLC0415 - an action that never deploys needs no Ray
         except ImportError as error:
@@ -131,6 +143,8 @@ class BaseDeploymentAction(BaseAction[P]):
 
     def deploy(self) -> None:
         """Make the Serve application, or update the one of its name, once the capacity agent allows it.
+
+        In managed mode: hand it over to the operator, whose gate has passed.
 
         Until then nothing that serves is touched, and after an error the old replicas serve on. Raises
         RuntimeError without `entrypoint`, CapacityDenied and CapacityCheckFailed of raydock.sdk.gate,
@@ -144,6 +158,17 @@ class BaseDeploymentAction(BaseAction[P]):
         name, prefix = self.get_serve_app_name(), self.get_route_prefix()
         actor_options = self.get_ray_actor_options()
         serve_options, batch = serve_class.split_options(self.get_serve_options(), serve)
+        if isinstance(self.ctx, ManagedContext):
+            self.ctx.handed_over = HandedOver(
+                self.entrypoint,
+                self._backend_url(),
+                name,
+                prefix,
+                ray_actor_options=actor_options,
+                serve_options=serve_options,
+                batch=batch,
+            )
+            return
         application = serve_class.bound(
             self.entrypoint,
             self._backend_url(),
@@ -167,9 +192,10 @@ class BaseDeploymentAction(BaseAction[P]):
         """Tell the backend of the Serve application, as the capacity agent sees it; the id of its record.
 
         None without a job, and when there is no agent that knows the application. Raises RuntimeError without
-        a backend, and the ClientErrors of raydock.sdk.exceptions.
+        a backend, and the ClientErrors of raydock.sdk.exceptions. In managed mode None: the operator does it
+        once the application runs.
         """
-        if not self.ctx.job_id:
+        if not self.ctx.job_id or isinstance(self.ctx, ManagedContext):
             return None
         name = self.get_serve_app_name()
         if self.ctx.agent_client is None:

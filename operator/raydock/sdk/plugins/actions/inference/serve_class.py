@@ -1,9 +1,14 @@
 """From a plugin's Serve class and its options to a bound Ray Serve application (contracts/actions.md 7)."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import ModuleType
 from typing import Any, Final
+
+from raydock.sdk.plugins.actions.inference.serve import BaseServeDeployment
+from raydock.sdk.plugins.serving import requests
+from raydock.sdk.plugins.serving.batches import Outcome, Waiting, in_groups
 
 BATCH: Final = "batch"
 BATCH_DEFAULTS: Final[Mapping[str, Any]] = {"max_batch_size": 8, "batch_wait_timeout_s": 0.1}
@@ -47,27 +52,89 @@ def bound(
     serve_options: Mapping[str, Any],
     batch: Mapping[str, Any] | None,
 ) -> Any:
-    """The application whose replicas are `entrypoint(backend_url)`. Raises what Ray Serve and FastAPI do."""
-    replica: Any = entrypoint
-    app = getattr(entrypoint, "app", None)
-    if app is not None:
-        replica = serve.ingress(app)(replica)
+    """The application whose replicas are `entrypoint(backend_url)`. Raises what Ray Serve does."""
+    replica = replica_class(entrypoint, serve)
     if batch is not None and hasattr(entrypoint, "infer_batch"):
-        replica = _batched(replica, f"{entrypoint.__name__}_Batched", serve, batch)
+        name = f"{entrypoint.__name__}_Batched"
+        serves_models = issubclass(entrypoint, BaseServeDeployment)
+        replica = (_in_groups if serves_models else _batched)(replica, name, serve, batch)
     deployment = serve.deployment(ray_actor_options=dict(ray_actor_options), **serve_options)(replica)
     return deployment.bind(backend_url)
+
+
+def replica_class(entrypoint: type, serve: ModuleType) -> Any:
+    """`entrypoint` as replicas run it: behind its app, and with an end."""
+    serves_models = issubclass(entrypoint, BaseServeDeployment)
+    replica: Any = _with_end(entrypoint) if serves_models else entrypoint
+    app = getattr(entrypoint, "app", None)
+    if app is None:
+        return replica
+    return serve.ingress(app if inspect.isfunction(app) else _app_of(entrypoint, serve))(replica)
+
+
+def _app_of(entrypoint: Any, serve: ModuleType) -> Callable[[], Any]:
+    """Makes the app of `entrypoint` in the replica. Raises what FastAPI does.
+
+    FastAPI looks at the signatures of a class's routes when the first request comes. An app that was sent to
+    the replica would find those of the class's own module there, in which `self` is a query parameter.
+    """
+
+    def made() -> Any:
+        app = entrypoint.app
+        if issubclass(entrypoint, BaseServeDeployment) and hasattr(app, "add_middleware"):
+            requests.install(app)
+        serve.ingress(app)(entrypoint)  # gives the app's routes their `self`
+        return app
+
+    return made
+
+
+def _with_end(entrypoint: type[BaseServeDeployment]) -> type:
+    """A subclass of the same name that Ray Serve ends by `end_replica`, then by the author's destructor.
+
+    Not a destructor of the base: Python's collector cannot await one.
+    """
+
+    async def destroy(self: Any) -> None:
+        await BaseServeDeployment.end_replica(self)
+        of_author = getattr(entrypoint, "__del__", None)
+        ended = None if of_author is None else of_author(self)
+        if inspect.isawaitable(ended):
+            await ended
+
+    return _subclass(entrypoint, entrypoint.__qualname__, {"__del__": destroy, "__doc__": entrypoint.__doc__})
 
 
 def _batched(replica: Any, name: str, serve: ModuleType, batch: Mapping[str, Any]) -> type:
     """A subclass called `name` whose `infer_batch` takes one request, and is called with several of them."""
 
     async def infer_batch(self: Any, requests: list[Any]) -> list[Any]:
-        found: list[Any] = await super(batched, self).infer_batch(requests)
+        found: list[Any] = await replica.infer_batch(self, requests)
         return found
 
-    batched: Any = type(name, (replica,), {"infer_batch": serve.batch(**batch)(infer_batch)})
-    batched.__module__, batched.__qualname__ = replica.__module__, name
-    return batched  # type: ignore[no-any-return]  # made just above
+    return _subclass(replica, name, {"infer_batch": serve.batch(**batch)(infer_batch)})
+
+
+def _in_groups(replica: Any, name: str, serve: ModuleType, batch: Mapping[str, Any]) -> type:
+    """The same for a class whose requests may be for different models: each call is for one of them."""
+
+    async def infer_queued(self: Any, queued: list[Waiting]) -> list[Outcome]:
+        return await in_groups(queued, partial(replica.infer_batch, self))
+
+    async def infer_batch(self: Any, request: Any) -> Any:
+        outcome: Outcome = await self.infer_queued(await self.queued_request(request))
+        return outcome.taken()
+
+    # Ray Serve finds the queue of a method by the function's name.
+    return _subclass(
+        replica, name, {"infer_queued": serve.batch(**batch)(infer_queued), "infer_batch": infer_batch}
+    )
+
+
+def _subclass(base: Any, name: str, members: dict[str, Any]) -> type:
+    made: Any = type(base)(name.rpartition(".")[2], (base,), members)
+    made.__module__, made.__qualname__ = base.__module__, name
+    return made  # type: ignore[no-any-return]  # made just above
 
 
 def _only(options: Mapping[str, Any], known: list[str], what: str) -> None:
