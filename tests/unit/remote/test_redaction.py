@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from raydock.remote.redaction import redact, redact_text, without_credentials
+from tests.kit.authorization import SECRET, VALUES, forms
 
 SECRETS = ("s3cr3t-token", "agent.example")
 
@@ -17,6 +18,12 @@ SECRETS = ("s3cr3t-token", "agent.example")
         ("s3://bucket/key is away", "<redacted-url> is away"),
         ("Authorization: Bearer abc", "Authorization: <redacted-auth>"),
         ("{'Authorization': 'abc'}", "{'Authorization': '<redacted-auth>'}"),
+        ("'authorization': b'Negotiate abc def', 'x': 1", "'authorization': b'<redacted-auth>', 'x': 1"),
+        ('Authorization: Digest abc="d", e=f\nHost: x', "Authorization: <redacted-auth>\nHost: x"),
+        ("(curl -H 'Authorization: Odd abc=' a) b", "(curl -H 'Authorization: <redacted-auth>' a) b"),
+        ("Authorization: <redacted-auth>, else", "Authorization: <redacted-auth>, else"),
+        ("Authorization header missing", "Authorization header missing"),
+        ("authorization, quota and rate", "authorization, quota and rate"),
         ('"SYNAPSE-User": "Token abc"', '"SYNAPSE-User": "<redacted-auth>"'),
         ("Synapse-Access-Token=Token abc", "Synapse-Access-Token=<redacted-auth>"),
         ("got Bearer abcdefgh12", "got <redacted-auth>"),
@@ -34,6 +41,24 @@ SECRETS = ("s3cr3t-token", "agent.example")
 )
 def test_a_text(text: str, want: str) -> None:
     assert redact_text(text, SECRETS) == want
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_an_authorization_of_any_scheme_goes_as_a_whole(value: str) -> None:
+    told = {text: (redact_text(text), without_credentials(text)) for text in forms(value)}
+    assert {text: both for text, both in told.items() if any(SECRET in one for one in both)} == {}
+
+
+def test_what_stands_beside_an_authorization_stays() -> None:
+    for text in forms("Odd abc"):
+        assert ("*/*" in text) == ("*/*" in without_credentials(text)), text
+
+
+@pytest.mark.parametrize("name", ["Authorization", "authorization", b"Authorization", "SYNAPSE-User"])
+@pytest.mark.parametrize("value", ["Negotiate abc", b"abc", ["Basic abc"], 7])
+def test_the_value_of_a_header_goes_whatever_it_is(name: str | bytes, value: Any) -> None:
+    found = redact({"a": {name: value}, "b": [(name, value), "x"]})
+    assert found == {"a": {str(name): "<redacted-auth>"}, "b": [[str(name), "<redacted-auth>"], "x"]}
 
 
 def test_empty_secrets_hide_nothing() -> None:
@@ -76,8 +101,11 @@ def test_a_log_loses_its_credentials_only(text: str, want: str | None) -> None:
 
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize(
-    "unit", ["a.", "a-", "eyJ-", "eyJa.", "?", "?sig", "&sig", "TOKEN", "TOKEN ", "host ", "1.", "a://"]
-)
+    "unit",
+    ["a.", "a-", "eyJ-", "eyJa.", "?", "?sig", "&sig", "TOKEN", "TOKEN ", "host ", "1.", "a://",
+     "Authorization", "Authorization:", "Authorization: \\", "Authorization: \\\"", "Authorization:a='",
+     "Authorization:a; ", "authorization:\n ", "'Authorization','value':[", "Authorization: a=\"\n"],
+)  # fmt: skip
 def test_a_long_text_is_read_a_bounded_number_of_times(unit: str) -> None:
     text = unit * (400_000 // len(unit))
     redact_text(text)

@@ -18,6 +18,7 @@ from raydock.sdk.utils.redaction import (
     redact_url,
     sanitize_exception,
 )
+from tests.kit.authorization import SECRET, VALUES, forms
 from tests.kit.planted import TOKEN, assert_clean, chain
 
 HOST = "agent.planted.example"
@@ -47,11 +48,23 @@ def test_urls(text: str, want: str) -> None:
         ("authorization: Token abc; x", "<redacted-auth>; x"),
         ("Authorization: abc", "<redacted-auth>"),
         ("Authorization=Digest abc, x", "<redacted-auth>, x"),
+        ("{'Authorization': 'Digest a=\"b\", c=d', 'x': 1}", "{'<redacted-auth>', 'x': 1}"),
+        ("Authorization: Odd <redacted-url> abc", "<redacted-auth>"),
+        ("Authorization: <redacted-auth>", "Authorization: <redacted-auth>"),
         ("https://x.example", "https://x.example"),
     ],
 )
 def test_authorization(text: str, want: str) -> None:
     assert redact_auth_header(text) == want
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_an_authorization_of_any_scheme_goes_as_a_whole(value: str) -> None:
+    told = {text: (redact_auth_header(text), redact_text(text)) for text in forms(value)}
+    assert {text: both for text, both in told.items() if any(SECRET in one for one in both)} == {}
+    for text in forms(value):
+        once = redact_text(text)
+        assert redact_text(once) == once
 
 
 @pytest.mark.parametrize(
@@ -87,7 +100,9 @@ def test_no_form_of_a_secret_stays(text: str) -> None:
 
 
 @pytest.mark.timeout(30)
-@pytest.mark.parametrize("unit", ["a.", "a-", "a-_", "-", "1-", "Authorization ", "url: ", "[a"])
+@pytest.mark.parametrize(
+    "unit", ["a.", "a-", "a-_", "-", "1-", "Authorization ", "Authorization:a='", "url: ", "[a"]
+)
 def test_a_long_text_is_read_a_bounded_number_of_times(unit: str) -> None:
     redact_text(unit * (400_000 // len(unit)))
 
@@ -198,6 +213,8 @@ def with_note() -> Exception:
     [
         pytest.param(ClientError(400, f"Token {TOKEN}"), id="detail"),
         pytest.param(ServerError(500, {"a": [{"Authorization": f"Bearer {TOKEN}"}]}), id="a nested detail"),
+        pytest.param(ServerError(500, {"Authorization": f"Negotiate {TOKEN}"}), id="a header in a detail"),
+        pytest.param(ServerError(500, [(b"Authorization", [TOKEN])]), id="a pair in a detail"),
         pytest.param(ServerError(500, {f"http://{HOST}": 1}), id="a key of a detail"),
         pytest.param(ValueError(f"http://{HOST}", {"host": HOST, "port": 80}), id="arguments"),
         pytest.param(ValueError([(f"Bearer {TOKEN}",)]), id="an argument in an argument"),

@@ -15,19 +15,11 @@ from raydock.remote.redaction import AUTH, URL
 
 _DEPTH: Final = 8
 """Levels of nested details that are looked into; what lies deeper is left out."""
-_VALUE: Final = (
-    r"""[\\"']*\s*[:=,]\s*(?:b(?=["']))?(?:"[^"\\]*"|'[^'\\]*'|[\\"'\[(]*{word}(?:\s+{word})?)""".format(
-        word=r"""[^\s"',;}\])\\]+"""
-    )
+_AUTHORIZATION: Final = redaction.headers("Authorization")
+_OWN_HEADERS: Final = redaction.headers(
+    rf"(?:{redaction.CREDENTIAL_HEADERS}|api-key|serve_multiplexed_model_id|raydock-model-token)"
 )
-"""What follows a header's name in a message, a dict, a list of pairs or JSON inside of JSON: SCHEME VALUE, or
-a bare token, which may take the word after it along."""
-_AUTHORIZATION: Final = re.compile(rf"\bAuthorization{_VALUE}", re.IGNORECASE)
-_OWN_HEADERS: Final = re.compile(
-    rf"\b(SYNAPSE-User|SYNAPSE-Tenant|SYNAPSE-Agent|Synapse-Access-Token|api-key|serve_multiplexed_model_id"
-    rf"|raydock-model-token){_VALUE}",
-    re.IGNORECASE,
-)
+_OPENING: Final = re.compile(r"\\*[\"']")
 _URLS: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s\"'<>]+", re.IGNORECASE)
 _TARGETS: Final = re.compile(r"\burl:\s*\S+", re.IGNORECASE)
 """The path that urllib3 and requests quote: a query may hold a signature."""
@@ -59,8 +51,16 @@ def redact_url(text: str) -> str:
 
 
 def redact_auth_header(text: str) -> str:
-    """`text` with `<redacted-auth>` for each `Authorization: SCHEME VALUE`."""
-    return _replaced(_AUTHORIZATION, AUTH, text)
+    """`text` with `<redacted-auth>` for each `Authorization: SCHEME VALUE`, whatever the scheme."""
+
+    def hidden(match: re.Match[str]) -> str:
+        value = match[0][match.end("between") - match.start() :]
+        if _QUOTES.sub("", value).strip() == AUTH:
+            return match[0]
+        name_ends = _OPENING.match(match["between"])
+        return AUTH + (name_ends[0] if name_ends else "")
+
+    return _AUTHORIZATION.sub(hidden, text)
 
 
 def redact_text(text: str, secrets: Collection[str] = ()) -> str:
@@ -72,7 +72,7 @@ def redact_text(text: str, secrets: Collection[str] = ()) -> str:
     here = secret_values(os.environ)  # noqa: TID251 - what must not be told is known here only
     # Headers and URLs go as a whole before a known text within them would break them up.
     text = redact_auth_header(_replaced(_TARGETS, URL, text))
-    text = redact_url(_replaced(_OWN_HEADERS, rf"\1: {AUTH}", text))
+    text = redact_url(redaction.without_value(_OWN_HEADERS, text))
     text = redaction.redact_text(text, {*secrets, *here})
     return _OPAQUE.sub(AUTH, _ADDRESSES.sub(_address, text))
 
@@ -167,6 +167,8 @@ def _cleaned(name: str, value: Any, secrets: Collection[str], depth: int = _DEPT
         return URL
     if plain_name in _PEERS:
         return None
+    if redaction.is_credential(name):
+        return AUTH
     match value:
         case int() | float() | complex():
             return value
@@ -189,6 +191,8 @@ def _cleaned_inside(value: Any, secrets: Collection[str], depth: int) -> Any:
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         named = zip(value._fields, value, strict=True)
         return type(value)(*(_cleaned(field, inner, secrets, depth - 1) for field, inner in named))
+    if isinstance(value, list | tuple) and redaction.is_header(value):
+        return type(value)((redact_text(str(value[0]), secrets), AUTH))
     if isinstance(value, list | tuple | set | frozenset):
         return type(value)(_cleaned("", inner, secrets, depth - 1) for inner in value)
     return redact_text(type(value).__name__, secrets)
