@@ -87,7 +87,7 @@ def question(demand: Demand, agent_id: str) -> Question:
         memory_bytes=each.memory or None,
         replicas=demand.replicas if demand.at_first is None else demand.at_first,
         metadata={
-            "plugin_code": owner.name,
+            "plugin_code": owner.code or owner.name,
             "agent": agent_id,
             "namespace": owner.namespace,
             "name": owner.name,

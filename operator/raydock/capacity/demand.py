@@ -20,6 +20,8 @@ class Owner(NamedTuple):
     namespace: str
     name: str
     uid: str
+    code: str = ""
+    """By which an agent knows its application; empty: by `name`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from raydock.api.batch_status import JobState
 from raydock.api.batchjob import BatchJob
 from raydock.api.workload import Server
-from raydock.capacity.demand import Demand, Owner, PodShape, shapes_of
+from raydock.capacity.demand import Demand, PodShape, shapes_of
 from raydock.capacity.verdict import Verdict
 from raydock.facts.pod import Pod
 from raydock.facts.raycluster import RayCluster, groups
@@ -16,6 +16,7 @@ from raydock.facts.rayjob import RayJob
 from raydock.plan import results, warm
 from raydock.plan.defaults import Defaults
 from raydock.plan.meta import Manifest
+from raydock.plan.owner import owner_of
 from raydock.plan.pods import room_of_replica
 from raydock.plan.ray_job import ATTEMPT_MARK, WORKER_GROUP, first_pods, job_name, ray_cluster, ray_job
 from raydock.plan.resolved import Record, Resolved, Result, gives_up, next_attempt
@@ -116,7 +117,7 @@ def demand(cr: BatchJob, seen: Seen, defaults: Defaults) -> Demand | None:
         return None
     each = room_of_replica(cr.spec.resources, defaults)
     shapes = first_shapes(cr, kept, defaults)
-    return Demand(_owner(cr), shapes, "job", replicas=first_pods(cr) + 1, each=each)
+    return Demand(owner_of(cr), shapes, "job", replicas=first_pods(cr) + 1, each=each)
 
 
 def first_shapes(cr: BatchJob, kept: Record | None, defaults: Defaults) -> tuple[PodShape, ...]:
@@ -136,15 +137,11 @@ def more_workers(cr: BatchJob, seen: Seen, count: int, defaults: Defaults) -> De
     """What `count` of them ask of the gate."""
     more = (s for s in shapes_of(groups(_with_workers(seen, count))) if s.name == WORKER_GROUP)
     each = room_of_replica(cr.spec.resources, defaults)
-    return Demand(_owner(cr), tuple(more), "scale", replicas=count, each=each)
+    return Demand(owner_of(cr), tuple(more), "scale", replicas=count, each=each)
 
 
 def _wants_nothing(cr: BatchJob, kept: Record) -> bool:
     return bool(kept.result) or cr.spec.suspend or cr.spec.cancel
-
-
-def _owner(cr: BatchJob) -> Owner:
-    return Owner(cr.kind, cr.metadata.namespace, cr.metadata.name, cr.metadata.uid)
 
 
 def next_step(

@@ -23,7 +23,6 @@ REGISTERED_ANNOTATION: Final = f"{GROUP}/registered"
 HELD_UP_MAX: Final = timedelta(seconds=60)
 """How long a deleted Deployment waits for its backend."""
 RUNNING: Final = "RUNNING"
-RELEASE_CODE_ENV: Final = "SYNAPSE_PLUGIN_RELEASE_CODE"
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,6 @@ def backend_of(cr: Deployment) -> Backend | None:
 def job_of(cr: Deployment, backend: Backend) -> str:
     """The backend's job that the application belongs to."""
     return backend.job_id or cr.metadata.uid
-
-
-def release_code(cr: Deployment) -> str:
-    """Name of the application for the backend: what `spec.env` says, else the Deployment's own."""
-    said = {var.name: var.value for var in cr.spec.env}
-    return said.get(RELEASE_CODE_ENV) or cr.metadata.name
 
 
 def place(cr: Deployment, backend: Backend) -> str:

@@ -17,6 +17,7 @@ from raydock.plan.defaults import Defaults
 from raydock.plan.marks import Way
 from raydock.plan.meta import Manifest
 from raydock.plan.observed import Observed
+from raydock.plan.owner import owner_of
 from raydock.plan.pods import room_of_replica
 
 TAKEN_BACK: Final = "the edit was taken back: the version that serves stays"
@@ -160,7 +161,7 @@ def _rolling(o: Observed, defaults: Defaults) -> Option:
     one = room_of_replica(o.cr.spec.resources, defaults)
     there = ((Expression("metadata.name", "In", (head.node,), is_field=True),),)
     shape = PodShape("replica", one, affinity=there, tolerations=_TOLERATES_ALL, replica=one)
-    return Option(Way.ROLLING, why, Demand(workers.owner_of(o.cr), (shape,), way="surge", replicas=1))
+    return Option(Way.ROLLING, why, Demand(owner_of(o.cr), (shape,), way="surge", replicas=1))
 
 
 def _back(o: Observed, defaults: Defaults) -> tuple[Option, ...]:
@@ -200,7 +201,7 @@ def _demand(o: Observed, cluster: Mapping[str, Any], way: Phase, defaults: Defau
     one = room_of_replica(o.cr.spec.resources, defaults)
     autoscaled = o.cr.spec.autoscaling is not None
     return Demand(
-        owner=workers.owner_of(o.cr),
+        owner=owner_of(o.cr),
         shapes=shapes_of(groups(cluster), None if o.spread else one),
         way=way,
         replicas=workers.at_first(o) if o.spread else o.bounds.most,

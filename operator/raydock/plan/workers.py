@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
-from raydock.api.deployment import Deployment
-from raydock.capacity.demand import Demand, Owner, shapes_of
+from raydock.capacity.demand import Demand, shapes_of
 from raydock.facts import lenient
 from raydock.facts.pod import GROUP_LABEL
 from raydock.facts.raycluster import Group, RayCluster, groups
 from raydock.plan.defaults import Defaults
 from raydock.plan.marks import Way
 from raydock.plan.observed import Observed
+from raydock.plan.owner import owner_of
 from raydock.plan.pods import room_of_replica
 from raydock.plan.ray_cluster import MOST, WORKERS
 
@@ -157,11 +157,6 @@ def resized(cluster: Mapping[str, Any], to: Resize) -> dict[str, Any]:
 
 def _is_ours(group: Mapping[str, Any]) -> bool:
     return group.get("groupName") == WORKERS
-
-
-def owner_of(cr: Deployment) -> Owner:
-    """Who asks the gate."""
-    return Owner(cr.kind, cr.metadata.namespace, cr.metadata.name, cr.metadata.uid)
 
 
 def replacing(o: Observed) -> bool:

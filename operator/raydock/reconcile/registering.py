@@ -7,6 +7,7 @@ from raydock.kube.errors import Forbidden, Invalid
 from raydock.plan import registration as plan
 from raydock.plan.meta import Manifest
 from raydock.plan.observed import Observed
+from raydock.plan.owner import release_code
 from raydock.plan.registration import Standing
 from raydock.reasons import Reason
 from raydock.reconcile.deps import Deps, Event, Key, Outcome
@@ -107,7 +108,7 @@ def _errand(
         uid=cr.metadata.uid,
         backend=backend,
         place=plan.place(cr, backend),
-        plugin_code=plan.release_code(cr),
+        plugin_code=release_code(cr),
         application=Application(plan.job_of(cr, backend), plan.RUNNING, plan.record_data(cr, seen)),
         told_before=told_before,
         on_its_way=on_its_way,

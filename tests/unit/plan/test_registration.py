@@ -129,9 +129,3 @@ def test_pods_find_the_backend_unless_the_user_says_otherwise() -> None:
     assert pod_parts(dep(), None, DEFAULTS).env == ()
     own = dep(registration={"backend": BACKEND}, env=[{"name": "SYNAPSE_HOST", "value": "http://mine"}])
     assert pod_parts(own, None, DEFAULTS).env[-1].value == "http://mine"
-
-
-def test_the_release_code_is_the_deployment_s_name_or_what_the_user_says() -> None:
-    assert plan.release_code(dep()) == "iris"
-    own = dep(env=[{"name": "SYNAPSE_PLUGIN_RELEASE_CODE", "value": "yolo@1.2.3"}])
-    assert plan.release_code(own) == "yolo@1.2.3"
