@@ -32,7 +32,7 @@ class Capacity(Status):
     reasons: Annotated[tuple[Text, ...], MaxLen(32)] = ()
     """Why not, in words for machines."""
     feasible_replicas: Annotated[int, Ge(0)] | None = None
-    """How many replicas (of a BatchJob: workers) of this size would fit."""
+    """How many replicas (of a BatchJob: workers) of this size would fit; absent where nobody counted."""
     provisioning: bool = False
     """Whether it was let start although no node had the room, so that the cluster adds one."""
     checked_at: Time | None = None

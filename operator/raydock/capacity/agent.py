@@ -98,10 +98,8 @@ def question(demand: Demand, agent_id: str) -> Question:
 
 def answered(demand: Demand, said: Answer, at: datetime) -> Verdict:
     """The verdict that the agent's answer is."""
-    fits = said.feasible_replicas if said.feasible_replicas is not None else 0
     if said.allowed:
         message = "the capacity agent says that it fits"
-        fits = max(fits, demand.replicas)
     else:
         why = "; ".join([", ".join(said.reasons), *said.messages]).strip("; ")
         asked = " and ".join(pods_text(shape) for shape in demand.shapes) or "it"
@@ -111,7 +109,7 @@ def answered(demand: Demand, said: Answer, at: datetime) -> Verdict:
         provider=PROVIDER,
         reasons=() if said.allowed else said.reasons,
         message=message,
-        feasible_replicas=fits,
+        feasible_replicas=said.feasible_replicas,
         requested=demand.shapes,
         checked_at=at,
     )

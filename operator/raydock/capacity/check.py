@@ -41,17 +41,18 @@ def check(demand: Demand, seen: Seen, checked_at: datetime, growth: Growth | Non
     def refusal(sized: Sequence[PodShape]) -> Refusal | None:
         return rules.refusal(sized, to_come, leaving)
 
+    fit = _feasible(demand, shapes, left, refusal)
     verdict = Verdict(
         allowed=True,
         provider=PROVIDER,
-        feasible_replicas=_feasible(demand, shapes, left, refusal),
+        feasible_replicas=fit,
         requested=tuple(shapes),
         checked_at=checked_at,
     )
     refused = refusal(shapes)
     asked = " and ".join(pods_text(shape) for shape in shapes)
     if refused is not None:
-        fewer = min(verdict.feasible_replicas, max(0, demand.replicas - 1))
+        fewer = min(fit, max(0, demand.replicas - 1))
         message = f"needs {asked}; {refused.message}"
         return replace(
             verdict, allowed=False, reasons=(refused.code.value,), message=message, feasible_replicas=fewer
@@ -61,7 +62,7 @@ def check(demand: Demand, seen: Seen, checked_at: datetime, growth: Growth | Non
         return replace(
             verdict,
             message=f"{asked} found room" if asked else "needs no pod",
-            feasible_replicas=max(verdict.feasible_replicas, demand.replicas),
+            feasible_replicas=max(fit, demand.replicas),
         )
     shape, missing = found.unplaced[0]
     codes, message = why_not(shape, missing, found)

@@ -92,7 +92,7 @@ def not_yet(demand: Demand, place: Place, found: Verdict) -> Verdict:
     )
     message = f"{count} in line before this one{first}; {until}"
     # Who wants to grow and may not by all of it asks for one next.
-    feasible = found.feasible_replicas if demand.way == "job" else 0
+    feasible = found.feasible_replicas if demand.way == "job" else None
     return replace(
         found, allowed=False, queued=True, provisioning=False, message=message, feasible_replicas=feasible
     )

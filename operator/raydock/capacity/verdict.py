@@ -37,8 +37,8 @@ class Verdict:
     """Values of Code, or an agent's own; empty when allowed, or when it is not the job's turn."""
     message: str = ""
     """One sentence for the user."""
-    feasible_replicas: int = 0
-    """How many replicas of the asked kind would fit now."""
+    feasible_replicas: int | None = None
+    """How many replicas of the asked kind would fit now; None: nobody counted, an agent need not say it."""
     requested: tuple[PodShape, ...] = ()
     checked_at: datetime | None = None
     """UTC; whoever asks says it."""

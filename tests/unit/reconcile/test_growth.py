@@ -14,11 +14,11 @@ OWNER = Owner("Deployment", "demo", "iris", "iris-uid")
 
 
 class Room:
-    """A gate with room for so many; `shown`: what its answers say of it."""
+    """A gate with room for so many; `shown`: what its answers say of it, negative for nothing."""
 
     def __init__(self, room: int, shown: int | None = None, *, failed: bool = False) -> None:
         self.room = room
-        self.shown = room if shown is None else shown
+        self.shown = room if shown is None else shown if shown >= 0 else None
         self.failed = failed
         self.asked: list[int] = []
         self.kept: list[int] = []
@@ -39,7 +39,8 @@ class Room:
         pytest.param(Room(5), 5, [5], id="just all"),
         pytest.param(Room(2), 2, [5, 2], id="some"),
         pytest.param(Room(0), 0, [5, 1], id="none"),
-        pytest.param(Room(2, shown=0), 1, [5, 1], id="an answer without a figure"),
+        pytest.param(Room(2, shown=-1), 1, [5, 1], id="an answer without a figure"),
+        pytest.param(Room(2, shown=0), 1, [5, 1], id="an answer that says none, of a gate that has some"),
         pytest.param(Room(3, shown=4), 3, [5, 4, 3], id="one that contradicts itself"),
         pytest.param(Room(2, shown=9), 0, [5, 4, 3], id="one that goes on to do so"),
         pytest.param(Room(0, failed=True), 0, [5], id="no answer"),

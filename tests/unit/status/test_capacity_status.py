@@ -5,12 +5,15 @@ from dataclasses import replace
 import pytest
 
 from raydock.api.capacity import Capacity
-from raydock.capacity.demand import PodShape
+from raydock.capacity.agent import answered, failed, held_back
+from raydock.capacity.demand import Demand, Owner, PodShape
 from raydock.capacity.verdict import Verdict
 from raydock.facts.room import Room
 from raydock.status.capacity import capacity, capacity_available
+from raydock.wire.capacity import Answer
 from tests.unit.plan.given import NO, NOW, YES, after
 
+ASKING = Owner("Deployment", "demo", "iris", "iris-uid")
 SHAPES = (PodShape("head", Room(800, 2**30, {"nvidia.com/gpu": 1})), PodShape("workers", Room(200, 2**29), 2))
 
 
@@ -19,6 +22,29 @@ def test_the_answer_in_quantities() -> None:
     assert told is not None
     assert dict(told.requested) == {"cpu": "1200m", "memory": "2Gi", "nvidia.com/gpu": "1"}
     assert (told.allowed, told.provider, told.checked_at) == (True, "cluster", NOW)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize("figure", [None, 0, 3])
+def test_how_many_fit_is_told_as_it_was_said_or_not_at_all(figure: int | None, allowed: bool) -> None:
+    said = answered(Demand(ASKING, SHAPES, "create", replicas=2), Answer(allowed, (), (), figure), NOW)
+    told = capacity(None, said, NOW)
+    assert told is not None
+    assert told.as_json().get("feasibleReplicas", "absent") == ("absent" if figure is None else figure)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(failed(Demand(ASKING, SHAPES, "create"), "ServerError", NOW), id="the agent is away"),
+        pytest.param(held_back(Demand(ASKING, SHAPES, "create"), 1, NOW), id="pods of others start"),
+        pytest.param(Verdict(True, "none"), id="nothing was checked"),
+    ],
+)
+def test_where_nobody_counted_no_figure_is_told(said: Verdict) -> None:
+    told = capacity(None, said, NOW)
+    assert told is not None
+    assert "feasibleReplicas" not in told.as_json()
 
 
 def test_the_same_answer_keeps_its_time() -> None:
