@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import aiohttp
@@ -87,6 +87,15 @@ class Application:
         return str(record.get("job")) == self.job and name == self.data["name"]
 
 
+class _Looked(NamedTuple):
+    """What looking through a list came to."""
+
+    id: str | None
+    """Of the record; None: it was not seen."""
+    whole: bool = False
+    """The list was looked through to its end."""
+
+
 class Applications:
     """The Serve applications that one backend knows. Every call raises a ClientError when it fails."""
 
@@ -106,13 +115,20 @@ class Applications:
         """Id of the record of `application`; None when there is none.
 
         It is looked for among those of `plugin_code`, then among those of the job, which may be of another
-        plugin. A backend that does not know the latter filter lists all: then 50 pages are enough.
+        plugin, or beyond the pages of the former that are looked through. A backend that does not know the
+        latter filter lists all: one list to its end is enough. Raises MalformedResponse when neither has one:
+        who then posted might make a second record.
         """
-        found = await self._find("plugin_code", plugin_code, application, whole=True)
-        return found or await self._find("job", application.job, application, whole=False)
+        of_code = await self._look("plugin_code", plugin_code, application)
+        if of_code.id is not None:
+            return of_code.id
+        of_job = await self._look("job", application.job, application)
+        if of_job.id is None and not (of_code.whole or of_job.whole):
+            raise MalformedResponse(200)
+        return of_job.id
 
-    async def _find(self, name: str, value: str, application: Application, *, whole: bool) -> str | None:
-        """Among the records that a filter leaves. `whole`: raises MalformedResponse after PAGES_MAX pages."""
+    async def _look(self, name: str, value: str, application: Application) -> "_Looked":
+        """Among the records that a filter leaves, on PAGES_MAX pages."""
         query: list[tuple[str, str]] = [(name, value), ("page_size", str(PAGE_SIZE))]
         for _ in range(PAGES_MAX):
             path = f"{APPLICATIONS}?{urlencode(query)}"
@@ -122,14 +138,12 @@ class Applications:
                 raise MalformedResponse(200)
             for record in records:
                 if isinstance(record, Mapping) and application.is_in(record):
-                    return _id(record)
+                    return _Looked(_id(record))
             following = page.get("next")
             if not isinstance(following, str) or not following:
-                return None
+                return _Looked(None, whole=True)
             query = _query(following)
-        if whole:
-            raise MalformedResponse(200)
-        return None
+        return _Looked(None)
 
     async def create(self, application: Application) -> str:
         """Post a record; its id. There is one more when it is called twice."""

@@ -94,6 +94,31 @@ async def test_a_backend_without_that_filter_may_list_more_than_is_looked_throug
 
 
 @pytest.mark.parametrize(
+    ("of_job", "found"),
+    [
+        pytest.param([{"id": 42, "job": "job-7"}], "42", id="it is there"),
+        pytest.param([], None, id="there is none"),
+    ],
+)
+async def test_behind_more_pages_than_are_looked_through_it_is_found_by_the_job(
+    one: Backend, of_job: list[Any], found: str | None
+) -> None:
+    one.page_size = 1
+    one.applications = {str(number): {"id": number, "job": number} for number in range(60)}
+    listed = one.answer
+
+    def filtered(seen: Seen) -> tuple[int, Any]:
+        status, all_of_them = listed(seen)
+        return status, {"results": of_job} if "?job=" in seen.path else all_of_them
+
+    one.answer = filtered  # type: ignore[method-assign]
+    assert await calls(one, lambda records: records.find("iris", IRIS)) == found
+    assert len(one.requests) == 51
+    assert one.requests[49].path.endswith("plugin_code=iris&page_size=100&page=50")
+    assert one.requests[50].path == "/serve_applications/?job=job-7&page_size=100"
+
+
+@pytest.mark.parametrize(
     ("kept", "found"),
     [
         pytest.param({}, "42", id="without data"),
@@ -173,7 +198,7 @@ async def test_a_list_without_end_ends(one: Backend, monkeypatch: pytest.MonkeyP
 
     one.answer = answer  # type: ignore[method-assign]
     assert await calls(one, lambda records: records.find("iris", IRIS)) == "MalformedResponse"
-    assert len(one.requests) == 3
+    assert len(one.requests) == 6, "of the plugin's records and of the job's"
 
 
 async def test_a_backend_that_is_away_is_told_apart(one: Backend) -> None:
