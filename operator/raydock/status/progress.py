@@ -1,4 +1,4 @@
-"""How far a start is: from the first write to the first answer of the wanted version."""
+"""How far the start of the version that was applied last is: from its write until it was seen to work."""
 
 from typing import Final
 
@@ -6,14 +6,14 @@ from raydock.api.deployment_status import DeployCategory, DeployProgress
 from raydock.plan.observed import Observed
 
 POD: Final = 10
-"""Percent of the start at which its pod is being started; then those of Ray and of the application."""
+"""Percent of the start once a pod is there; then once one runs, and once one is ready."""
 RAY: Final = 40
 APPLICATION: Final = 70
 CATEGORIES: Final = frozenset(category.value for category in DeployCategory)
 
 
 def start_progress(o: Observed) -> DeployProgress | None:
-    """status.progress; None while nothing shall run."""
+    """status.progress; None while nothing shall run, and until there is a RayService."""
     if o.stopped or o.seen.child is None:
         return None
     if o.current or o.proven:
@@ -25,7 +25,8 @@ def start_progress(o: Observed) -> DeployProgress | None:
         return told
     if (before.percent or 0) <= (told.percent or 0):
         return told
-    # An action that was not heard of for a moment has not gone back, nor has one that is tried again.
+    # With an action the start of a version does not go back until it came to its end: not while the action is
+    # not heard of or tried again, nor while its pod is replaced.
     trouble = o.seen.building.trouble if o.seen.building else None
     return before.model_copy(update={"message": told.message}) if trouble else before
 
@@ -42,7 +43,7 @@ def _told(o: Observed) -> DeployProgress:
 
 
 def _of_application(o: Observed) -> DeployProgress:
-    """Behind an action, which comes first, the replicas are started."""
+    """With a pod ready: of the action, where there is one, until it has handed over; then of the replicas."""
     action, built = o.seen.building, o.application is not None and bool(o.application.deployments)
     if o.cr.spec.server.action is None or built:
         return DeployProgress(
