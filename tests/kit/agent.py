@@ -17,6 +17,8 @@ NO: Mapping[str, Any] = {
     "messages": ["1 GPU short"],
     "feasible_replicas": 0,
 }
+SILENCE_S = 0.3
+"""After which a client gives up an agent that is silent on purpose, and has read the question by then."""
 
 
 @dataclass
@@ -75,6 +77,25 @@ def in_turn(*behaviours: Behaviour) -> Behaviour:
     return behave
 
 
+@dataclass(frozen=True, eq=False)
+class Silent:
+    """A behaviour that never comes to the end of an answer."""
+
+    behaves: Behaviour
+
+    def __call__(self, request: web.Request) -> Awaitable[web.StreamResponse]:
+        return self.behaves(request)
+
+
+def times(behaves: Behaviour) -> dict[str, float] | None:
+    """The `timeout` of a client that asks such an agent: short where only a time-out ends the call.
+
+    None, the client's own, everywhere else: on a machine that is busy any answer may take a second. A
+    connection is always given the client's own time, as the kit's agents take every one.
+    """
+    return {"read": SILENCE_S} if isinstance(behaves, Silent) else None
+
+
 def hangs() -> Behaviour:
     """No answer, as long as somebody waits for one."""
 
@@ -82,7 +103,7 @@ def hangs() -> Behaviour:
         await asyncio.Event().wait()
         raise AssertionError("never")
 
-    return behave
+    return Silent(behave)
 
 
 def drips() -> Behaviour:
@@ -95,7 +116,7 @@ def drips() -> Behaviour:
             await answer.write(b" ")
             await asyncio.sleep(0.02)  # noqa: TID251 - plays a slow agent
 
-    return behave
+    return Silent(behave)
 
 
 def dies() -> Behaviour:

@@ -12,7 +12,19 @@ from raydock.remote import capacity_agent
 from raydock.remote.capacity_agent import AgentNotConfigured, CapacityAgent, Credentials, agent_session
 from raydock.remote.errors import ClientError
 from raydock.wire.capacity import Answer, Question
-from tests.kit.agent import NO, YES, Behaviour, agent, answers, cut_off, dies, hangs, in_turn
+from tests.kit.agent import (
+    NO,
+    SILENCE_S,
+    YES,
+    Behaviour,
+    agent,
+    answers,
+    cut_off,
+    dies,
+    hangs,
+    in_turn,
+    times,
+)
 from tests.kit.unclear_agent import AWAY, UNCLEAR
 
 TOKEN, USER, TENANT = "tok-planted-0001", "usr-planted-0002", "ten-planted-0003"
@@ -23,14 +35,20 @@ QUESTION = Question("serve", 2.0, 1.0, 1024, 3, {"plugin_code": "yolo@1.2.3", "a
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Times of the contract, a hundred times shorter."""
-    monkeypatch.setattr(capacity_agent, "CONNECT_S", 0.3)
-    monkeypatch.setattr(capacity_agent, "ANSWER_S", 0.2)
+    """Waits of the contract, shorter."""
     monkeypatch.setattr("raydock.remote.persistence.WAITS_S", (0.0, 0.02, 0.04))
 
 
 async def ask(behaves: Behaviour, who: Credentials = WHO) -> tuple[Answer | ClientError, int]:
     """What the client makes of an agent that behaves so, and how often it asked."""
+    short = times(behaves)
+    with pytest.MonkeyPatch.context() as patch:
+        if short is not None:
+            patch.setattr(capacity_agent, "ANSWER_S", short["read"])
+        return await asked(behaves, who)
+
+
+async def asked(behaves: Behaviour, who: Credentials) -> tuple[Answer | ClientError, int]:
     async with agent(behaves) as one, agent_session() as session:
         client = CapacityAgent(session, one.url, lambda: who)
         try:
@@ -117,7 +135,10 @@ async def test_a_peer_that_accepts_and_speaks_no_tls() -> None:
     assert_clean(caught.value)
 
 
-async def test_a_peer_that_never_finishes_its_handshake_is_a_connection_that_took_too_long() -> None:
+async def test_a_peer_that_never_finishes_its_handshake_is_a_connection_that_took_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(capacity_agent, "CONNECT_S", SILENCE_S)
     held: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

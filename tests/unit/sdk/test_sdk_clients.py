@@ -11,11 +11,23 @@ from raydock.remote.blocking import Times
 from raydock.sdk.clients.agent import AgentClient, AsyncAgentClient
 from raydock.sdk.clients.backend import BackendClient, JobStatus
 from raydock.sdk.exceptions import ClientError, MalformedResponse, raise_for_status
-from tests.kit.agent import NO, YES, Agent, Behaviour, agent, answers, cut_off, dies, drips, hangs, in_turn
+from tests.kit.agent import (
+    NO,
+    YES,
+    Agent,
+    Behaviour,
+    agent,
+    answers,
+    cut_off,
+    dies,
+    drips,
+    hangs,
+    in_turn,
+    times,
+)
 from tests.kit.planted import TENANT, TOKEN, USER, assert_clean
 from tests.kit.unclear_agent import AWAY
 
-SHORT = {"connect": 0.3, "read": 0.2}
 OK: Mapping[str, Any] = {"id": 7, "name": "m", "file": "https://store.example/m.zip?sig=1", "results": []}
 
 
@@ -25,11 +37,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def backend(one: Agent) -> BackendClient:
-    return BackendClient(one.url, TOKEN, timeout=SHORT)
+    return BackendClient(one.url, TOKEN, timeout=times(one.behaves))
 
 
 def capacity(one: Agent) -> AgentClient:
-    return AgentClient(one.url, TOKEN, user_token=USER, tenant=TENANT, timeout=SHORT)
+    return AgentClient(one.url, TOKEN, user_token=USER, tenant=TENANT, timeout=times(one.behaves))
 
 
 Call = Callable[[Agent], Any]
@@ -429,14 +441,14 @@ AsyncCall = Callable[[AsyncAgentClient], Awaitable[Any]]
 )
 async def test_the_calls_for_a_loop_are_the_same(call: AsyncCall, line: str) -> None:
     async with agent(answers(NO)) as one:
-        got = await call(AsyncAgentClient(one.url, TOKEN, timeout=SHORT))
+        got = await call(AsyncAgentClient(one.url, TOKEN))
     assert one.calls == [line]
     assert got in (NO, None)
 
 
 async def test_a_loop_goes_on_while_an_agent_is_silent() -> None:
     async with agent(hangs()) as one:
-        client = AsyncAgentClient(one.url, TOKEN, timeout=SHORT)
+        client = AsyncAgentClient(one.url, TOKEN, timeout=times(one.behaves))
         with pytest.raises(ClientError) as caught:
             await client.check_feasibility()
     assert type(caught.value).__name__ == "ClientResponseIncompleteError"

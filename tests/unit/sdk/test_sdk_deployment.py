@@ -22,7 +22,7 @@ from raydock.sdk.plugins.actions.inference import requirements, serve_class
 from raydock.sdk.plugins.context import PluginEnvironment, RuntimeContext
 from raydock.sdk.plugins.enums import PackageManager
 from raydock.sdk.plugins.steps import BaseStep, StepRegistry, StepResult
-from tests.kit.agent import NO, agent, answers, dies
+from tests.kit.agent import NO, agent, answers, dies, times
 from tests.kit.planted import TOKEN, assert_clean
 from tests.kit.unclear_agent import AWAY
 
@@ -303,7 +303,7 @@ async def test_what_the_agent_does_not_allow_touches_nothing(
     for name in ("delete", "start", "shutdown"):
         monkeypatch.setattr(serve, name, never)
     async with agent(behaves) as one:
-        client = AgentClient(one.url, TOKEN, timeout={"connect": 0.3, "read": 0.2})
+        client = AgentClient(one.url, TOKEN, timeout=times(behaves))
         with pytest.raises(error) as caught:
             await asyncio.to_thread(action(agent_client=client).deploy)
     assert ran == []

@@ -12,12 +12,23 @@ from typing_extensions import override
 from raydock.sdk.clients.agent import AgentClient
 from raydock.sdk.exceptions import ClientConnectionError, NotFoundError
 from raydock.sdk.gate import SKIPPED, CapacityCheckFailed, CapacityDenied, require_capacity
-from tests.kit.agent import NO, YES, Behaviour, agent, answers, cut_off, dies, drips, hangs, in_turn
+from tests.kit.agent import (
+    NO,
+    SILENCE_S,
+    YES,
+    Behaviour,
+    agent,
+    answers,
+    cut_off,
+    dies,
+    drips,
+    hangs,
+    in_turn,
+    times,
+)
 from tests.kit.planted import PLANTED, TENANT, TOKEN, USER, assert_clean
 from tests.kit.unclear_agent import AWAY, UNCLEAR
 
-SHORT = {"connect": 0.3, "read": 0.2}
-"""Times of the contract, shorter."""
 FAILED = "Serve deploy capacity check failed: agent unreachable"
 
 
@@ -26,8 +37,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("raydock.remote.persistence.WAITS_S", (0.0, 0.02, 0.04))
 
 
-def client(url: str, **more: Any) -> AgentClient:
-    return AgentClient(url, TOKEN, user_token=USER, tenant=TENANT, timeout=SHORT, **more)
+def client(url: str, timeout: Mapping[str, float] | None = None) -> AgentClient:
+    return AgentClient(url, TOKEN, user_token=USER, tenant=TENANT, timeout=timeout)
 
 
 def gate(
@@ -50,7 +61,7 @@ async def outcome(behaves: Behaviour) -> tuple[Exception | None, int]:
     """What the gate raises for an agent that behaves so, and how often it was asked."""
     async with agent(behaves) as one:
         try:
-            await asyncio.to_thread(gate, client(one.url))
+            await asyncio.to_thread(gate, client(one.url, times(behaves)))
         except (CapacityDenied, CapacityCheckFailed) as error:
             return error, len(one.asked)
         return None, len(one.asked)
@@ -107,9 +118,9 @@ async def test_an_agent_that_comes_back_is_asked_on() -> None:
     assert await outcome(in_turn(AWAY, answers(YES, status=502, Retry_After="0"), answers(YES))) == (None, 3)
 
 
-async def raised(url: str) -> CapacityCheckFailed:
+async def raised(url: str, **timeout: float) -> CapacityCheckFailed:
     with pytest.raises(CapacityCheckFailed) as caught:
-        await asyncio.to_thread(gate, client(url))
+        await asyncio.to_thread(gate, client(url, timeout))
     assert_clean(caught.value)
     return caught.value
 
@@ -138,7 +149,7 @@ async def test_a_name_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) 
             return []
 
         monkeypatch.setattr("raydock.remote.blocking.socket.getaddrinfo", hang)
-        got = await raised(one.url.replace("127.0.0.1", "agent.planted.example"))
+        got = await raised(one.url.replace("127.0.0.1", "agent.planted.example"), connect=SILENCE_S)
         done.set()
     assert got.error_type == "ClientTimeoutError"
 
@@ -154,7 +165,7 @@ async def test_a_peer_that_never_finishes_its_handshake() -> None:
     server = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server:
-        got = await raised(f"https://127.0.0.1:{port}")
+        got = await raised(f"https://127.0.0.1:{port}", connect=SILENCE_S)
         for writer in held:
             writer.transport.abort()
     assert (got.error_type, len(held)) == ("ClientTimeoutError", 4)
@@ -171,19 +182,20 @@ async def test_a_peer_that_never_finishes_its_handshake() -> None:
 )
 async def test_a_peer_that_answers_in_no_http(said: bytes, name: str) -> None:
     held: list[asyncio.StreamWriter] = []
+    stays = name == "ClientResponseIncompleteError" and bool(said)
 
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         held.append(writer)
         await reader.readuntil(b"\r\n\r\n")
         writer.write(said)
         await writer.drain()
-        if name != "ClientResponseIncompleteError" or not said:
+        if not stays:
             writer.close()
 
     server = await asyncio.start_server(greet, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server:
-        got = await raised(f"http://127.0.0.1:{port}")
+        got = await raised(f"http://127.0.0.1:{port}", **({"read": SILENCE_S} if stays else {}))
         for writer in held:
             writer.transport.abort()
     assert got.error_type == name
