@@ -12,7 +12,7 @@ from raydock.plan.deployment import ways
 from raydock.plan.owner import release_code
 from tests.unit.plan.given import DEFAULTS, dep, job, observed, record, run, serving
 
-NAMED = {"env": [{"name": "SYNAPSE_PLUGIN_RELEASE_CODE", "value": "yolo@1.2.3"}]}
+NAMED: dict[str, Any] = {"env": [{"name": "SYNAPSE_PLUGIN_RELEASE_CODE", "value": "yolo@1.2.3"}]}
 SECRET = {"secretKeyRef": {"name": "release", "key": "code"}}
 ASKED = {"agent": "9", "namespace": "demo", "name": "iris"}
 
