@@ -12,16 +12,8 @@ AUTH: Final = "<redacted-auth>"
 _URLS: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s\"'<>]+", re.IGNORECASE)
 _QUOTED: Final = r"""(?:[^\r\n]*?(?<!\\)(?P={0})|[^\r\n]*+)"""
 """The rest of a quoted text; of one that was cut off, the rest of its line."""
-_NO_QUOTES: Final = rf"""(?:
-    (?:(?<=[\w*-]=)|(?<=[ \t]))(?P<inner>\\{{0,3}}["'])(?![\s,;)\]}}]){_QUOTED.format("inner")}
-  | \\*+["')\]}}](?=\w)
-  | [,;](?:(?=[\w=+/])|\s*+[\w*-]++\s*+=)
-  | \\++(?![rn"'])
-  | [(\[{{](?:[^\r\n"'\\()\[\]{{}}]*+[)\]}}])?+
-  | [^\r\n"'\\,;()\[\]{{}}]++
-)+"""
-"""A header's value as HTTP writes it: words, and `name="text", name=word`. A comma or a bracket with nothing
-of these behind it, a quote, and the end of the line are what the header stands in."""
+_UNQUOTED: Final = r"""(?:"[^"\r\n]*+"|[^\r\n,;]|[,;](?=\S|\s*+[\w*-]++\s*+=))*+"""
+"""The rest of the line, but for what follows a comma or a semicolon and is no `name=` of a scheme's own."""
 
 
 def headers(names: str) -> re.Pattern[str]:
@@ -41,7 +33,7 @@ def headers(names: str) -> re.Pattern[str]:
         )
         (?: (?P<quote>\\{{0,3}}["']) {_QUOTED.format("quote")}
             (?(list)(?:\s*+,\s*+b?(?P<more>\\{{0,3}}["']){_QUOTED.format("more")})*)
-          | (?:[^\s"'\\,;)\]}}]++\r?\n[ \t]++)?+ {_NO_QUOTES} )""",
+          | (?:[^\s"'\\,;)\]}}]++\r?\n[ \t]++)?+ {_UNQUOTED} )""",
         re.IGNORECASE | re.VERBOSE,
     )
 
