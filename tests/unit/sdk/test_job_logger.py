@@ -278,6 +278,39 @@ def test_a_full_queue_blocks_the_caller_once_and_then_drops_the_oldest(
     client.began.wait()
     for number in range(QUEUE_MAX + 2):  # 2 too many: the first of them waits
         logger.info(str(number))
+def test_a_second_finish_tells_what_is_new(server: Backend, given: Given) -> None:
+    given.logger.set_progress(1, 2, "a")
+    given.logger.finish()  # by the action itself
+    given.logger.finish(success=True, also={"status": "SUCCEEDED", "result": {"y": 1}})
+    last = server.of("PATCH")[-1]
+    assert (last["status"], last["result"]) == ("SUCCEEDED", {"y": 1})
+    assert last["progress_record"]["current_progress"]["overall"] == 100
+
+
+def test_a_finish_that_tells_of_a_failure_after_a_success_still_tells(server: Backend, given: Given) -> None:
+    given.logger.finish(success=True)
+    given.logger.finish(also={"status": "FAILED"})
+    assert server.jobs["5"]["status"] == "FAILED"
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param({"success": True}, id="success again"),
+        pytest.param({"also": {"status": "SUCCEEDED"}}, id="a field as it was told"),
+    ],
+)
+def test_a_second_finish_with_nothing_new_does_nothing(
+    server: Backend, given: Given, again: dict[str, Any]
+) -> None:
+    given.logger.set_progress(1, 2, "a")
+    given.logger.finish(success=True, also={"status": "SUCCEEDED", "result": {}})
+    sent = len(server.requests)
+    given.logger.finish(**again)
+    assert len(server.requests) == sent
+
+
     assert waited_s == [30]
     client.go_on.set()
     logger.finish()

@@ -47,7 +47,9 @@ class BaseLogger(ABC):
         self._metrics: dict[str, dict[str, Any]] = {}
         self._newest: ProgressData | None = None
         self._step: str | None = None
-        self._finished = False
+        self._finished = self._succeeded = False
+        self._told_at_end: dict[str, Any] = {}
+        """Fields of the job that `finish` passed on."""
 
     # What an action calls.
 
@@ -164,22 +166,30 @@ class BaseLogger(ABC):
             self._send_metrics(name, self._metrics[name])
 
     def finish(self, *, success: bool = False, also: Mapping[str, Any] | None = None) -> None:
-        """Pass on what is left; no call is taken after. Only the first call counts.
+        """Pass on what is left; no other call is taken after. Once more, it passes on what is new alone.
 
         `success` completes the progress. `also`: fields of the job that travel with its last record, where
         the logger writes to a backend.
         """
         with self._mutex:
-            if self._finished:
+            first, completes = not self._finished, success and not self._succeeded
+            new = {
+                name: value
+                for name, value in (also or {}).items()
+                if name not in self._told_at_end or self._told_at_end[name] != value
+            }
+            # An action may have finished its logger itself: whoever runs it has yet to tell how it ended.
+            if not (first or completes or new):
                 return
-            if success:
-                self._progress = self._progress.succeeded()
-            if self._newest is not None or success:
+            if completes:
+                self._succeeded, self._progress = True, self._progress.succeeded()
+            if completes or (first and self._newest is not None):
                 newest = self._newest or ProgressData(0.0, 100.0)
                 elapsed = int(self._clock() - self._began_s)
                 self._publish(replace(newest, overall=self._progress.overall, time_elapsed=elapsed))
             self._finished = True
-        self._finish(also or {})
+            self._told_at_end.update(new)
+        self._finish(new)
 
     def __enter__(self) -> Self:
         return self
@@ -203,7 +213,7 @@ class BaseLogger(ABC):
         """Pass all `metrics` of `step` on."""
 
     def _finish(self, also: Mapping[str, Any]) -> None:  # noqa: B027 - not every logger holds something back
-        """Nothing comes any more. `also`: see finish."""
+        """Nothing comes any more, but for what a later `finish` adds. `also`: see finish."""
 
     def _message(self, level: LogLevel, text: str) -> None:
         self.log(level, "message", MessageLogData(text).to_dict())
