@@ -1,5 +1,6 @@
 """The logger of an action: checks each call, keeps the figures, and leaves it to a subclass where they go."""
 
+import logging
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -7,10 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from raydock.sdk.loggers.entry import LogEntry, LogLevel, MessageLogData, ProgressData, StepProgress
 from raydock.sdk.loggers.progress import Progress, normalised, percent_of, seconds_left
+from raydock.sdk.utils.data_uri import File, data_uri
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 def utc_now() -> datetime:
@@ -94,10 +98,14 @@ class BaseLogger(ABC):
         level: LogLevel,
         event: str,
         data: Mapping[str, Any],
-        file: str | None = None,
+        file: File | None = None,
         step: str | None = None,
     ) -> None:
-        """Log `event`. `file`: a data URI. Raises TypeError for a level or data of another type."""
+        """Log `event`. `file`: a path, bytes, or a data URI, which it travels as.
+
+        Raises TypeError for a level, data or a file of another type. An entry whose file cannot be read goes
+        without it.
+        """
         if not isinstance(level, LogLevel):
             raise TypeError(f"level must be a LogLevel, got {type(level).__name__}")
         self._log(level, event, data, file, step)
@@ -126,8 +134,8 @@ class BaseLogger(ABC):
         """Log one figure of a series, with further `metrics` beside it."""
         self._log(None, "metric", {"category": category, "key": key, "value": value, "metrics": metrics})
 
-    def log_visualization(self, category: str, group: str, index: int, image: str, **meta: Any) -> None:
-        """Log a picture: `image` is a data URI."""
+    def log_visualization(self, category: str, group: str, index: int, image: File, **meta: Any) -> None:
+        """Log a picture; `image`: see `file` of log."""
         self._log(
             None, "visualization", {"category": category, "group": group, "index": index, **meta}, image
         )
@@ -223,12 +231,14 @@ class BaseLogger(ABC):
         level: LogLevel | None,
         event: str,
         data: Mapping[str, Any],
-        file: str | None = None,
+        file: File | None = None,
         step: str | None = None,
     ) -> None:
         self._check_open()
         _check_mapping("data", data)
-        self._send_log(LogEntry(event, dict(data), self._now(), file, step or self._step, level))
+        # Read now: the action may write the next picture to the same path.
+        content = _read(file) if file else None
+        self._send_log(LogEntry(event, dict(data), self._now(), content, step or self._step, level))
 
     def _publish(self, progress: ProgressData) -> None:
         self._newest = progress
@@ -245,6 +255,15 @@ class BaseLogger(ABC):
     def _check_open(self) -> None:
         if self._finished:
             raise RuntimeError("Cannot log to a finished logger")
+
+
+def _read(file: File) -> str | None:
+    """`file` as a data URI; None for one that cannot be read, which must not fail the action."""
+    try:
+        return data_uri(file)
+    except (OSError, ValueError) as error:  # ValueError: a text that can be no path
+        _LOG.warning("an entry of the log goes without its file (%s)", type(error).__name__)
+        return None
 
 
 def _check_mapping(what: str, value: object) -> None:
