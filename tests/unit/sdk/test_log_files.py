@@ -85,3 +85,11 @@ def test_a_file_that_cannot_be_read_fails_no_action(
 def test_what_is_no_file_is_refused() -> None:
     with pytest.raises(TypeError, match="file must be a path, bytes or a data URI, got int"):
         NoOpLogger().log(LogLevel.INFO, "e", {}, 7)  # type: ignore[arg-type]  # what a plugin without types does
+
+
+def test_the_client_itself_takes_a_path_too(server: Backend, image: Path) -> None:
+    client = BackendClient(server.url, "tok")
+    client.create_logs([{"event": "a", "file": image}, {"event": "b"}])
+    assert server.logs == [{"event": "a", "file": URI}, {"event": "b"}]
+    with pytest.raises(FileNotFoundError):
+        client.create_logs({"event": "a", "file": "gone.png"})
