@@ -73,6 +73,11 @@ class BaseLogger(ABC):
         return self._step
 
     @property
+    def finished(self) -> bool:
+        """Whether calls that log are refused."""
+        return self._finished
+
+    @property
     def planned(self) -> bool:
         """Whether there is a plan of steps, or progress began without one."""
         return bool(self._progress.plan) or self._newest is not None

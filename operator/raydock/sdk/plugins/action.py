@@ -162,7 +162,7 @@ def validate_result(
         result_model.model_validate(result)
     except ValidationError as error:
         told = f"Result validation warning for {result_model.__name__}: {error}"
-        if logger is None:
+        if logger is None or logger.finished:  # an action may finish its logger itself
             _LOG.warning(told)
         else:
             logger.warning(told)
