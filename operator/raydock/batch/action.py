@@ -16,6 +16,7 @@ from raydock.batch.driver import Beating
 from raydock.errors import Retry, Terminal, Unfinished
 from raydock.models.entry import LoadFailed
 from raydock.reasons import Reason
+from raydock.remote.terms import NotConfigured
 from raydock.sdk.clients.local import LocalModels
 from raydock.sdk.loggers.base import BaseLogger
 from raydock.sdk.loggers.entry import ProgressData
@@ -45,19 +46,19 @@ def run(config: JobConfig, attempt: int, claims_dir: str, tell: Callable[[Progre
     `tell` takes the action's progress.
     """
     env = PluginEnvironment.from_environ(prefixes=PREFIXES)
-    client, job = backend_client(env), env.get_str(JOB_ENV) or None
+    client, job = _connected(backend_client, env), env.get_str(JOB_ENV) or None
     logger = _logger(client, job, tell)
-    context = RuntimeContext(
-        logger=logger,
-        env=env,
-        job_id=job,
-        client=client or _local(config),
-        agent_client=agent_client(env),
-        language=env.get_str(LANGUAGE_ENV),
-    )
     try:
         if isinstance(logger, JobLogger):
             logger.tell({"status": "RUNNING"})
+        context = RuntimeContext(
+            logger=logger,
+            env=env,
+            job_id=job,
+            client=client or _local(config),
+            agent_client=_connected(agent_client, env),
+            language=env.get_str(LANGUAGE_ENV),
+        )
         if config.output_uri:
             result, output = _published(config, attempt, claims_dir, context)
         else:
@@ -71,6 +72,14 @@ def run(config: JobConfig, attempt: int, claims_dir: str, tell: Callable[[Progre
         raise
     logger.finish(success=True, also={"status": "SUCCEEDED", "result": result})
     return output
+
+
+def _connected(connect: Callable[[PluginEnvironment], Any], env: PluginEnvironment) -> Any:
+    """The client that `connect` makes. Raises Terminal where the environment names it wrongly."""
+    try:
+        return connect(env)
+    except NotConfigured as error:
+        raise Terminal(Reason.INVALID_SPEC, str(error)) from None
 
 
 def _published(

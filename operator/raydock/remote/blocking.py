@@ -38,7 +38,9 @@ class Call:
     headers: Mapping[str, str]
     body: bytes | None = None
     answer_max: int = BODY_MAX
-    """Bytes of an answer's body."""
+    """Bytes of an answer's body; of an error's never more than BODY_MAX."""
+    is_read: bool = True
+    """Whether somebody reads the body; else one that does not come in time is none."""
 
 
 @dataclass(frozen=True)
@@ -84,18 +86,22 @@ def _answered(call: Call, url: SplitResult, connection: socket.socket, end: floa
     with closing(reply):
         reply.begin()
         headers = {name.lower(): value for name, value in reply.headers.items()}
-        return replace(_read(reply, call.answer_max), headers=headers)
+        return replace(_read(reply, call), headers=headers)
 
 
-def _read(reply: http.client.HTTPResponse, most: int) -> Reply:
-    """Errors of the body are no errors of the exchange, but for the end of the time."""
+def _read(reply: http.client.HTTPResponse, call: Call) -> Reply:
+    """Errors of the body are no errors of the exchange, but for the end of the time where it is read."""
     status, retry_after = reply.status, reply.headers.get("Retry-After")
+    good = status // 100 == 2
+    most = call.answer_max if good else min(call.answer_max, BODY_MAX)
     body = bytearray()
     try:
         while len(body) <= most and (chunk := reply.read(most + 1 - len(body))):
             body += chunk
     except TimeoutError:
-        raise
+        if call.is_read or not good:
+            raise
+        return Reply(status, retry_after, None, cut_off=True)
     except (OSError, http.client.HTTPException):
         return Reply(status, retry_after, None, cut_off=True)
     if len(body) > most:

@@ -94,7 +94,10 @@ def base_url(text: str, whose: str) -> str:
         if url.username is not None or url.password is not None or url.query or url.fragment:
             host = None
     if not host or not is_header_value(text.strip()) or " " in text.strip():
-        raise NotConfigured(f"{whose} URL wants the form https://HOST[:PORT][/PATH]")
+        # Without a URL as an example: the text goes through redactors, which would take it out.
+        raise NotConfigured(
+            f"{whose} URL wants the form of http or https with a host, and besides a port and a path at most"
+        )
     return f"{text.strip().rstrip('/')}/"
 
 

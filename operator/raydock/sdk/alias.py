@@ -8,11 +8,12 @@ import importlib
 import importlib.util
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Final
+from typing import Final, cast
 
 from typing_extensions import override
 
@@ -31,18 +32,26 @@ def install() -> bool:
 
 
 class _Finder(MetaPathFinder):
-    """First in line: a later one would load the files of `raydock.sdk` again, under the other name."""
+    """First in line: a later one would load the files of `raydock.sdk` again, under the other name.
+
+    For the package itself it lets all the others go first: what is really installed wins.
+    """
+
+    def __init__(self) -> None:
+        self._here = threading.local()
 
     @override
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, _target: ModuleType | None = None
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname != ALIAS and not fullname.startswith(f"{ALIAS}."):
             return None
         if fullname == ALIAS:
-            if PathFinder.find_spec(fullname) is not None:
-                return None  # the real package is there
-        elif sys.modules.get(ALIAS) is not sys.modules.get(REAL):
+            if getattr(self._here, "asking", False):
+                return None  # one of those that are asked asks everybody in turn
+            if (installed := self._elsewhere(fullname, path, target)) is not None:
+                return installed
+        elif (parent := sys.modules.get(ALIAS)) is None or parent is not sys.modules.get(REAL):
             return None
         real = importlib.util.find_spec(REAL + fullname.removeprefix(ALIAS))
         if real is None:
@@ -50,6 +59,20 @@ class _Finder(MetaPathFinder):
         return ModuleSpec(
             fullname, _Loader(real.name), is_package=real.submodule_search_locations is not None
         )
+
+    def _elsewhere(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None
+    ) -> ModuleSpec | None:
+        """What another finder has: that of an editable installation stands last in line, behind this one."""
+        self._here.asking = True
+        try:
+            for finder in list(sys.meta_path):
+                find = None if isinstance(finder, _Finder) else getattr(finder, "find_spec", None)
+                if find is not None and (found := find(fullname, path, target)) is not None:
+                    return cast("ModuleSpec", found)
+        finally:
+            self._here.asking = False
+        return None
 
 
 class _Loader(Loader):

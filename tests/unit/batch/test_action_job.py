@@ -437,6 +437,22 @@ def test_the_backend_s_job_is_told_of_a_failure(
     assert "planted" not in str(one.jobs["7"])
 
 
+def test_an_address_that_is_none_is_told_and_not_tried_again(
+    tmp_path: Path, one: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNAPSE_AGENT_TOKEN", TOKEN)
+    monkeypatch.setenv("SYNAPSE_AGENT_URL", "agent.planted:8000")
+    with pytest.raises(Terminal, match="wants the form") as caught:
+        ran(job(), tmp_path)
+    assert caught.value.reason is Reason.INVALID_SPEC
+    assert one.jobs["7"]["status"] == "FAILED"
+    assert "wants the form" in one.jobs["7"]["result"]["error"]
+    assert "planted" not in f"{caught.value}{one.jobs['7']}"
+    monkeypatch.setenv("SYNAPSE_HOST", "backend.planted")
+    with pytest.raises(Terminal, match="wants the form"):
+        ran(job(), tmp_path)
+
+
 def test_records_of_other_versions_are_read() -> None:
     assert loads(ActionRecord, '{"result": {"file": "a", "bytes": 1, "sha256": "b"}, "later": 1}').rows == 0
     old = JobConfig("demo", "score", "u", "m:predict", TablesInput(()), "pvc://data/out")

@@ -19,6 +19,7 @@ from raydock.sdk.plugins.action import BaseAction
 from raydock.sdk.plugins.entrypoint import run
 from raydock.sdk.plugins.environment import PluginEnvironment
 from tests.kit.backend import Backend, PlainClient, backend
+from tests.kit.planted import PLANTED, TENANT, TOKEN
 
 HERE = __name__
 START, END = "__SYNAPSE_RESULT_START__", "__SYNAPSE_RESULT_END__"
@@ -41,6 +42,22 @@ class Fails(BaseAction[Any]):
     def execute(self) -> Any:
         self.set_progress(1, 4)
         raise RuntimeError("no answer of https://store.example/m?sig=abc with token s3cret-token")
+
+
+class NamesServices(BaseAction[Any]):
+    @override
+    def execute(self) -> Any:
+        token, tenant = self.ctx.env["SYNAPSE_AGENT_TOKEN"], self.ctx.env["SYNAPSE_PLUGIN_RUN_TENANT"]
+        told = f"agent.planted.example said no to {token}, host.planted.example to {tenant}; api-key: 123456"
+        raise RuntimeError(told)
+
+
+class Finishes(BaseAction[Any]):
+    @override
+    def execute(self) -> Any:
+        self.set_progress(1, 4)
+        self.logger.finish()
+        return {"y": 1}
 
 
 class Unfit(BaseAction[Any]):
@@ -129,6 +146,48 @@ def test_a_failure_leaves_the_progress_and_tells_no_url_or_token(server: Backend
     for text in (json.dumps(server.jobs), ran.err.getvalue()):
         assert "s3cret" not in text
         assert "store.example" not in text
+
+
+def test_a_failure_tells_nothing_of_services_that_the_environment_names(server: Backend) -> None:
+    ran = Ran(
+        server,
+        "NamesServices",
+        {},
+        SYNAPSE_HOST="https://host.planted.example/api",
+        SYNAPSE_AGENT_URL="http://agent.planted.example:8000/x",
+        SYNAPSE_AGENT_TOKEN=TOKEN,
+        SYNAPSE_PLUGIN_RUN_TENANT=TENANT,
+    )
+    assert ran.patches[-1]["status"] == "FAILED"
+    for text in (json.dumps(server.jobs), ran.err.getvalue()):
+        assert "said no to" in text
+        told = "\n".join(line for line in text.splitlines() if not line.startswith("    "))  # no source
+        assert not [word for word in (*PLANTED, "planted.example", "123456") if word in told], told
+
+
+@pytest.mark.parametrize("url", ["agent.planted.example:80", "ftp://agent.planted.example", "http://h:x"])
+def test_a_broken_url_of_the_agent_is_told_as_a_failure(server: Backend, url: str) -> None:
+    ran = Ran(server, "Doubles", {"x": 1}, SYNAPSE_AGENT_URL=url, SYNAPSE_AGENT_TOKEN=TOKEN)
+    assert (ran.code, ran.patches[-1]["status"]) == (1, "FAILED")
+    assert ran.patches[-1]["result"]["error"].startswith("the capacity agent's URL wants the form of http")
+    assert "planted" not in json.dumps(server.jobs) + ran.err.getvalue()
+
+
+def test_a_broken_url_of_the_backend_ends_the_process_with_words() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    env = {"SYNAPSE_JOB_ID": "5", "SYNAPSE_HOST": "host.planted.example", "SYNAPSE_ACCESS_TOKEN": TOKEN}
+    assert run(PluginEnvironment(env), out, err) == 1
+    assert "the backend's URL wants the form of http or https with a host" in err.getvalue()
+    assert "<redacted" not in err.getvalue().splitlines()[-1]
+    assert "planted" not in err.getvalue()
+    assert out.getvalue() == ""
+
+
+def test_an_action_may_finish_its_logger_itself(server: Backend) -> None:
+    ran = Ran(server, "Finishes", {})
+    last = ran.patches[-1]
+    assert (ran.code, last["status"], last["result"]) == (0, "SUCCEEDED", {"y": 1})
+    assert last["progress_record"]["current_progress"]["overall"] == 100
 
 
 def test_long_params_come_from_a_file(server: Backend, tmp_path: Path) -> None:

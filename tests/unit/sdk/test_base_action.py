@@ -308,6 +308,15 @@ def test_a_result_of_another_model_is_a_warning_and_unchanged() -> None:
     assert text.startswith("Result validation warning for Result: ")
 
 
+def test_a_warning_after_the_action_finished_its_logger_fails_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ctx = a_context()
+    ctx.logger.finish(success=True)
+    assert Checked.dispatch({"score": "much"}, ctx) == {"score": "much"}
+    assert "Result validation warning for Result: " in caplog.text
+
+
 @pytest.mark.parametrize("result", [{"score": 1}, Result(score=1)])
 def test_a_result_of_its_model_is_no_warning(result: Any) -> None:
     ctx = a_context()

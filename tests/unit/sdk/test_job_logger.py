@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
+from raydock.remote.errors import of_status
 from raydock.sdk.loggers import JobLogger
 from raydock.sdk.loggers.entry import LogLevel
 from raydock.sdk.loggers.outbox import QUEUE_MAX
@@ -202,6 +203,62 @@ def test_entries_that_never_went_out_are_kept_for_the_next_time(server: Backend,
     assert [entry["data"]["content"] for entry in server.logs] == ["a", "b"]
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_entries_that_a_busy_backend_did_not_take_are_sent_again(
+    server: Backend, given: Given, status: int
+) -> None:
+    server.failing = lambda _: status
+    for number in range(200):
+        given.logger.info(str(number))
+    server.failing = lambda _: None
+    given.clock.now_s = 1.9
+    given.logger.info("200")
+    assert [len(body) for body in server.of("POST")] == [200]  # not at once
+    given.clock.now_s = 2
+    given.logger.info("201")
+    assert [entry["data"]["content"] for entry in server.logs] == [str(number) for number in range(202)]
+
+
+def test_a_busy_backend_is_left_alone_as_long_as_it_asks_for(given: Given) -> None:
+    class Busy(Held):
+        @override
+        def create_logs(self, data: Any) -> None:
+            self.sent += [entry["data"]["content"] for entry in data]
+            raise of_status(429, retry_after_s=7)
+
+    client = Busy()
+    logger = JobLogger(client, 5, log_batch_size=1, background_flush=False, clock=given.clock)
+    for now_s in (0, 6.9, 7):
+        given.clock.now_s = now_s
+        logger.info(str(now_s))
+    assert client.sent == ["0", "0", "6.9", "7"]
+
+
+def test_what_a_busy_backend_did_not_take_is_bounded(
+    server: Backend, given: Given, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.failing = lambda _: 429
+    for number in range(QUEUE_MAX + 5):
+        given.logger.info(str(number))
+    server.failing = lambda _: None
+    given.logger.finish()
+    contents = [entry["data"]["content"] for entry in server.logs]
+    assert contents == [str(number) for number in range(5, QUEUE_MAX + 5)]
+    assert "5 entries of the job's log were lost" in caplog.text
+
+
+@pytest.mark.parametrize("status", [400, 403, 413])
+def test_the_end_goes_on_after_an_entry_that_is_refused_for_good(
+    server: Backend, given: Given, status: int
+) -> None:
+    server.failing = lambda seen: status if isinstance(seen.body, dict) and "file" in seen.body else None
+    given.logger.info("a")
+    given.logger.log_visualization("c", "g", 0, "data:,")
+    given.logger.info("b")
+    given.logger.finish()
+    assert [entry["data"]["content"] for entry in server.logs] == ["a", "b"]
+
+
 @pytest.mark.parametrize("status", [500, 403, CUT_OFF])
 def test_a_failed_send_never_fails_the_action(server: Backend, given: Given, status: int) -> None:
     server.failing = lambda _: status
@@ -219,6 +276,39 @@ def test_a_snapshot_that_failed_is_sent_again(server: Backend, given: Given) -> 
     server.failing = lambda _: None
     given.logger.finish()
     assert server.jobs["5"]["metrics_record"] == {"record": {"steps": {"a": {"loss": 1}}}}
+
+
+def test_a_second_finish_tells_what_is_new(server: Backend, given: Given) -> None:
+    given.logger.set_progress(1, 2, "a")
+    given.logger.finish()  # by the action itself
+    given.logger.finish(success=True, also={"status": "SUCCEEDED", "result": {"y": 1}})
+    last = server.of("PATCH")[-1]
+    assert (last["status"], last["result"]) == ("SUCCEEDED", {"y": 1})
+    assert last["progress_record"]["current_progress"]["overall"] == 100
+
+
+def test_a_finish_that_tells_of_a_failure_after_a_success_still_tells(server: Backend, given: Given) -> None:
+    given.logger.finish(success=True)
+    given.logger.finish(also={"status": "FAILED"})
+    assert server.jobs["5"]["status"] == "FAILED"
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param({"success": True}, id="success again"),
+        pytest.param({"also": {"status": "SUCCEEDED"}}, id="a field as it was told"),
+    ],
+)
+def test_a_second_finish_with_nothing_new_does_nothing(
+    server: Backend, given: Given, again: dict[str, Any]
+) -> None:
+    given.logger.set_progress(1, 2, "a")
+    given.logger.finish(success=True, also={"status": "SUCCEEDED", "result": {}})
+    sent = len(server.requests)
+    given.logger.finish(**again)
+    assert len(server.requests) == sent
 
 
 def test_the_thread_sends_beside_the_action(server: Backend) -> None:

@@ -4,7 +4,9 @@ import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pytest
+from typing_extensions import override
 
 from raydock.sdk.loggers import BackendLogger, BaseLogger, ConsoleLogger, NoOpLogger, TqdmLogger
 from raydock.sdk.loggers.entry import LogEntry, LogLevel, ProgressData
@@ -188,6 +190,11 @@ def test_the_console_shows_a_line_for_each_call(act: Callable[[BaseLogger], None
     assert lines(act) == [line]
 
 
+def test_the_console_shows_numbers_of_tensors() -> None:
+    told = lines(lambda to: to.set_metrics({"loss": Tensor()}, "s"))
+    assert told == ['[STEP: s] [LEVEL: INFO] Metrics: {"loss": 0.5}']
+
+
 def test_the_console_is_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     ConsoleLogger().info("hello")
     assert capsys.readouterr().out == "[LEVEL: INFO] hello\n"
@@ -231,12 +238,39 @@ class Scalar:
         return 0.5
 
 
+class Tensor:
+    """As torch has them: `size` is a method."""
+
+    def __init__(self, *shape: int, item: Any = 0.5) -> None:
+        self.shape, self._item = shape, item
+
+    def size(self) -> tuple[int, ...]:
+        return self.shape
+
+    def item(self) -> Any:
+        if isinstance(self._item, Exception):
+            raise self._item
+        return self._item
+
+    @override
+    def __str__(self) -> str:
+        return "a tensor"
+
+
 @pytest.mark.parametrize(
     ("value", "want"),
     [
         pytest.param(float("nan"), None, id="NaN"),
         pytest.param(float("inf"), None, id="infinity"),
         pytest.param(Scalar(), 0.5, id="an array's scalar"),
+        pytest.param(np.float32(0.5), 0.5, id="a scalar of numpy"),
+        pytest.param(np.longdouble(0.5), 0.5, id="a scalar that is its own item"),
+        pytest.param(np.array([0.5]), 0.5, id="an array of one"),
+        pytest.param(Tensor(), 0.5, id="a tensor without a dimension"),
+        pytest.param(Tensor(item=float("nan")), None, id="NaN in a tensor"),
+        pytest.param({"loss": [Tensor(item=3)]}, {"loss": [3]}, id="a tensor inside"),
+        pytest.param(Tensor(2, 3), "a tensor", id="a tensor of more"),
+        pytest.param(Tensor(item=RuntimeError("meta")), "a tensor", id="a tensor without data"),
         pytest.param(INFO, "info", id="a member of an enum"),
         pytest.param({1: (True, None)}, {"1": [True, None]}, id="a dict with another key"),
         pytest.param(pytest, str(pytest), id="anything else"),

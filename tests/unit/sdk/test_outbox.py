@@ -62,6 +62,13 @@ def test_what_did_not_go_out_is_the_oldest_again_and_waits() -> None:
     assert batches(outbox) == [[*range(300), "new"]]
 
 
+@pytest.mark.parametrize(("asked_s", "due_s"), [(0, 2), (1, 2), (9, 9)])
+def test_what_was_not_taken_waits_as_long_as_was_asked(asked_s: float, due_s: float) -> None:
+    outbox = holding(300)
+    outbox.put_back(outbox.take_batch(), 1, asked_s)
+    assert outbox.logs_due_s(1) == due_s
+
+
 def test_what_there_is_no_room_for_goes_the_oldest_first() -> None:
     outbox = holding(10)
     batch = outbox.take_batch()

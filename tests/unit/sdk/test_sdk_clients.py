@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from raydock.remote.blocking import Times
+from raydock.remote.terms import BODY_MAX
+from raydock.sdk.clients import backend as backend_module
 from raydock.sdk.clients.agent import AgentClient, AsyncAgentClient
 from raydock.sdk.clients.backend import BackendClient, JobStatus
 from raydock.sdk.exceptions import ClientError, MalformedResponse, raise_for_status
@@ -234,7 +236,6 @@ LOST = [
         pytest.param(model, 4, id="GET"),
         pytest.param(lambda a: capacity(a).delete_serve_application("y"), 4, id="DELETE"),
         pytest.param(register, 1, id="POST"),
-        pytest.param(lambda a: backend(a).update_job(1, {"status": "RUNNING"}), 1, id="PATCH"),
     ],
 )
 async def test_after_a_lost_answer_only_what_may_happen_twice_is_asked_again(
@@ -242,6 +243,63 @@ async def test_after_a_lost_answer_only_what_may_happen_twice_is_asked_again(
 ) -> None:
     error, asked = await failed(lost(), call)
     assert (type(error).__name__, asked) == ("ClientResponseIncompleteError", tries)
+
+
+UNREAD = [
+    pytest.param(lambda a: backend(a).update_job(1, {"status": "RUNNING"}), id="PATCH of a job"),
+    pytest.param(lambda a: backend(a).create_logs({"event": "e"}), id="POST of a log"),
+]
+
+
+@pytest.mark.parametrize("lost", [pytest.param(hangs, id="none"), pytest.param(dies, id="it died")])
+@pytest.mark.parametrize("call", UNREAD)
+async def test_what_nobody_answered_is_not_sent_again(lost: Callable[[], Behaviour], call: Call) -> None:
+    error, asked = await failed(lost(), call)
+    assert (type(error).__name__, asked) == ("ClientResponseIncompleteError", 1)
+
+
+@pytest.mark.parametrize(
+    "behaves",
+    [
+        pytest.param(answers(b" " * (2 * BODY_MAX)), id="too long"),
+        pytest.param(answers("<html>"), id="no JSON"),
+        pytest.param(answers(b"", status=204), id="nothing"),
+        pytest.param(drips(), id="without an end"),
+        pytest.param(cut_off(), id="cut off"),
+    ],
+)
+@pytest.mark.parametrize("call", UNREAD)
+async def test_an_answer_that_nobody_reads_is_let_go(behaves: Behaviour, call: Call) -> None:
+    async with agent(behaves) as one:
+        await asyncio.to_thread(call, one)
+        async with asyncio.timeout(20):
+            while one.at_once:  # noqa: ASYNC110 - a handler that ends has no event
+                await asyncio.sleep(0.005)  # noqa: TID251 - as above
+    assert len(one.calls) == 1
+
+
+LISTS = [
+    pytest.param(lambda a: backend(a).list_agents(), id="agents"),
+    pytest.param(lambda a: backend(a).list_serve_applications(), id="applications"),
+    pytest.param(lambda a: backend(a).list_job_console_logs(5), id="what a job wrote"),
+]
+LONG = {"results": [{"message": "x" * (3 * BODY_MAX)}]}
+
+
+@pytest.mark.parametrize("call", LISTS)
+async def test_a_list_may_be_long(monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
+    assert backend_module.LIST_MAX == 64 * 1024 * 1024
+    async with agent(answers(LONG)) as one:
+        assert await asyncio.to_thread(call, one) in (LONG, LONG["results"])
+    monkeypatch.setattr(backend_module, "LIST_MAX", 2 * BODY_MAX)
+    error, _ = await failed(answers(LONG), call)
+    assert type(error).__name__ == "MalformedResponse"
+
+
+async def test_the_error_of_a_list_has_the_bound_of_any_error() -> None:
+    long = answers({"detail": "x" * (2 * BODY_MAX)}, status=400)
+    error, _ = await failed(long, lambda a: backend(a).list_agents())
+    assert error.detail is None
 
 
 async def test_a_get_goes_on_after_a_lost_answer() -> None:

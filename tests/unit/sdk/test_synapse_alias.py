@@ -1,11 +1,16 @@
 """contracts/actions.md 15: RAYDOCK_SYNAPSE_ALIAS=1 makes synapse_sdk another name of raydock.sdk."""
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Iterator
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from raydock.sdk import alias
 
@@ -83,6 +88,53 @@ def test_the_real_package_wins(tmp_path: Path) -> None:
     sys.path.insert(0, str(tmp_path))
     assert importlib.import_module("synapse_sdk").mine
     assert importlib.import_module("synapse_sdk.plugins").mine
+
+
+class Editable(MetaPathFinder):
+    """As an editable installation has one: it alone knows where the package lies."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @override
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        return PathFinder.find_spec(fullname, [str(self._folder)]) if fullname == "synapse_sdk" else None
+
+
+@pytest.mark.usefixtures("_on")
+@pytest.mark.parametrize("place", [0, 1, 10_000], ids=["before ours", "next", "last"])
+def test_the_real_package_wins_wherever_its_finder_stands(tmp_path: Path, place: int) -> None:
+    (tmp_path / "synapse_sdk").mkdir()
+    (tmp_path / "synapse_sdk" / "__init__.py").write_text("mine = True")
+    (tmp_path / "synapse_sdk" / "plugins.py").write_text("mine = True")
+    sys.meta_path.insert(place, Editable(tmp_path))
+    assert importlib.import_module("synapse_sdk").mine
+    assert importlib.import_module("synapse_sdk.plugins").mine
+
+
+@pytest.mark.usefixtures("_on")
+def test_a_finder_that_asks_all_others_itself_is_no_trap() -> None:
+    class Asks(MetaPathFinder):
+        asking = False
+
+        @override
+        def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+            if self.asking or fullname != "synapse_sdk":
+                return None
+            self.asking = True
+            try:
+                return importlib.util.find_spec(fullname)
+            finally:
+                self.asking = False
+
+    sys.meta_path.append(Asks())
+    assert importlib.import_module("synapse_sdk") is importlib.import_module("raydock.sdk")
+
+
+@pytest.mark.usefixtures("_on")
+def test_a_finder_of_the_old_kind_is_passed_over() -> None:
+    sys.meta_path.append(object())  # type: ignore[arg-type]  # without find_spec, as before Python 3.4
+    assert importlib.import_module("synapse_sdk") is importlib.import_module("raydock.sdk")
 
 
 @pytest.mark.usefixtures("_on")

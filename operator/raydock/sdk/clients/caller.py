@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from raydock.remote.blocking import Call, Reply, Times, exchange
 from raydock.remote.errors import ClientResponseIncompleteError, MalformedResponse
 from raydock.remote.persistence import Twice, persist_blocking
-from raydock.remote.terms import NotConfigured, base_url, is_header_value, raise_unless_ok
+from raydock.remote.terms import BODY_MAX, NotConfigured, base_url, is_header_value, raise_unless_ok
 
 TWICE: Final[Mapping[str, Twice]] = {"GET": "same", "PUT": "same", "DELETE": "same", "PATCH": "harmless"}
 """What methods do when they are called twice; others do more: there would be two of what they make."""
@@ -29,6 +29,10 @@ class Request:
     query: Mapping[str, Any] | None = None
     harmless: bool = False
     """A POST that only asks."""
+    answer_max: int = BODY_MAX
+    """Bytes of the answer."""
+    is_read: bool = True
+    """Whether anybody reads what a success says."""
 
     def twice(self) -> Twice:
         """What it does when it is made twice."""
@@ -58,12 +62,13 @@ class Caller:
     def send(self, request: Request) -> Reply:
         """The response to `request`, whatever it says. Raises a ClientError when there is none in time."""
         body = None if request.body is None else json.dumps(request.body).encode()
-        call = Call(request.method, self.base + request.target(), self.headers, body)
+        url = self.base + request.target()
+        call = Call(request.method, url, self.headers, body, request.answer_max, request.is_read)
 
         def attempt(left_s: float) -> Reply:
             reply = exchange(call, self._times, left_s)
             raise_unless_ok(reply.status, reply.body, reply.retry_after, self.hidden)
-            if reply.cut_off and request.twice() == "same":
+            if reply.cut_off and request.is_read and request.twice() == "same":
                 raise ClientResponseIncompleteError(reply.status)
             return reply
 
@@ -77,6 +82,13 @@ class Caller:
         if reply.body is None:
             raise MalformedResponse(reply.status)
         return parsed(reply.status, reply.body)
+
+    def done(self, request: Request) -> None:
+        """Make `request`, which a 2xx answers for: whatever the body is, the connection is closed after it.
+
+        Raises a ClientError for another status, and where none came.
+        """
+        self.send(replace(request, is_read=False))
 
 
 def parsed(status: int, body: bytes) -> Any:

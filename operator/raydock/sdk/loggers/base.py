@@ -1,5 +1,6 @@
 """The logger of an action: checks each call, keeps the figures, and leaves it to a subclass where they go."""
 
+import logging
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -7,10 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from raydock.sdk.loggers.entry import LogEntry, LogLevel, MessageLogData, ProgressData, StepProgress
 from raydock.sdk.loggers.progress import Progress, normalised, percent_of, seconds_left
+from raydock.sdk.utils.data_uri import File, data_uri
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 def utc_now() -> datetime:
@@ -47,7 +51,9 @@ class BaseLogger(ABC):
         self._metrics: dict[str, dict[str, Any]] = {}
         self._newest: ProgressData | None = None
         self._step: str | None = None
-        self._finished = False
+        self._finished = self._succeeded = False
+        self._told_at_end: dict[str, Any] = {}
+        """Fields of the job that `finish` passed on."""
 
     # What an action calls.
 
@@ -65,6 +71,11 @@ class BaseLogger(ABC):
     def step(self) -> str | None:
         """The step that calls without one belong to."""
         return self._step
+
+    @property
+    def finished(self) -> bool:
+        """Whether calls that log are refused."""
+        return self._finished
 
     @property
     def planned(self) -> bool:
@@ -92,10 +103,14 @@ class BaseLogger(ABC):
         level: LogLevel,
         event: str,
         data: Mapping[str, Any],
-        file: str | None = None,
+        file: File | None = None,
         step: str | None = None,
     ) -> None:
-        """Log `event`. `file`: a data URI. Raises TypeError for a level or data of another type."""
+        """Log `event`. `file`: a path, bytes, or a data URI, which it travels as.
+
+        Raises TypeError for a level, data or a file of another type. An entry whose file cannot be read goes
+        without it.
+        """
         if not isinstance(level, LogLevel):
             raise TypeError(f"level must be a LogLevel, got {type(level).__name__}")
         self._log(level, event, data, file, step)
@@ -124,8 +139,8 @@ class BaseLogger(ABC):
         """Log one figure of a series, with further `metrics` beside it."""
         self._log(None, "metric", {"category": category, "key": key, "value": value, "metrics": metrics})
 
-    def log_visualization(self, category: str, group: str, index: int, image: str, **meta: Any) -> None:
-        """Log a picture: `image` is a data URI."""
+    def log_visualization(self, category: str, group: str, index: int, image: File, **meta: Any) -> None:
+        """Log a picture; `image`: see `file` of log."""
         self._log(
             None, "visualization", {"category": category, "group": group, "index": index, **meta}, image
         )
@@ -164,22 +179,30 @@ class BaseLogger(ABC):
             self._send_metrics(name, self._metrics[name])
 
     def finish(self, *, success: bool = False, also: Mapping[str, Any] | None = None) -> None:
-        """Pass on what is left; no call is taken after. Only the first call counts.
+        """Pass on what is left; no other call is taken after. Once more, it passes on what is new alone.
 
         `success` completes the progress. `also`: fields of the job that travel with its last record, where
         the logger writes to a backend.
         """
         with self._mutex:
-            if self._finished:
+            first, completes = not self._finished, success and not self._succeeded
+            new = {
+                name: value
+                for name, value in (also or {}).items()
+                if name not in self._told_at_end or self._told_at_end[name] != value
+            }
+            # An action may have finished its logger itself: whoever runs it has yet to tell how it ended.
+            if not (first or completes or new):
                 return
-            if success:
-                self._progress = self._progress.succeeded()
-            if self._newest is not None or success:
+            if completes:
+                self._succeeded, self._progress = True, self._progress.succeeded()
+            if completes or (first and self._newest is not None):
                 newest = self._newest or ProgressData(0.0, 100.0)
                 elapsed = int(self._clock() - self._began_s)
                 self._publish(replace(newest, overall=self._progress.overall, time_elapsed=elapsed))
             self._finished = True
-        self._finish(also or {})
+            self._told_at_end.update(new)
+        self._finish(new)
 
     def __enter__(self) -> Self:
         return self
@@ -203,7 +226,7 @@ class BaseLogger(ABC):
         """Pass all `metrics` of `step` on."""
 
     def _finish(self, also: Mapping[str, Any]) -> None:  # noqa: B027 - not every logger holds something back
-        """Nothing comes any more. `also`: see finish."""
+        """Nothing comes any more, but for what a later `finish` adds. `also`: see finish."""
 
     def _message(self, level: LogLevel, text: str) -> None:
         self.log(level, "message", MessageLogData(text).to_dict())
@@ -213,12 +236,14 @@ class BaseLogger(ABC):
         level: LogLevel | None,
         event: str,
         data: Mapping[str, Any],
-        file: str | None = None,
+        file: File | None = None,
         step: str | None = None,
     ) -> None:
         self._check_open()
         _check_mapping("data", data)
-        self._send_log(LogEntry(event, dict(data), self._now(), file, step or self._step, level))
+        # Read now: the action may write the next picture to the same path.
+        content = _read(file) if file else None
+        self._send_log(LogEntry(event, dict(data), self._now(), content, step or self._step, level))
 
     def _publish(self, progress: ProgressData) -> None:
         self._newest = progress
@@ -235,6 +260,15 @@ class BaseLogger(ABC):
     def _check_open(self) -> None:
         if self._finished:
             raise RuntimeError("Cannot log to a finished logger")
+
+
+def _read(file: File) -> str | None:
+    """`file` as a data URI; None for one that cannot be read, which must not fail the action."""
+    try:
+        return data_uri(file)
+    except (OSError, ValueError) as error:  # ValueError: a text that can be no path
+        _LOG.warning("an entry of the log goes without its file (%s)", type(error).__name__)
+        return None
 
 
 def _check_mapping(what: str, value: object) -> None:

@@ -7,15 +7,21 @@ from typing import Any, Final, Protocol
 
 from typing_extensions import override
 
-from raydock.remote.errors import ClientConnectionError, ClientTimeoutError
+from raydock.remote.errors import (
+    ClientConnectionError,
+    ClientError,
+    ClientTimeoutError,
+    HTTPError,
+    RateLimitError,
+    ServerError,
+)
+from raydock.remote.persistence import RETRY_AFTER_MAX_S, UNHEARD
 from raydock.sdk.loggers.base import BaseLogger
 from raydock.sdk.loggers.entry import LogEntry, ProgressData
 from raydock.sdk.loggers.outbox import Entry, Outbox, Pace
 from raydock.sdk.loggers.plain import plain_json
 
 _LOG: Final = logging.getLogger(__name__)
-_NOTHING_SENT: Final = (ClientConnectionError, ClientTimeoutError)
-"""The request never went out: it may be made again."""
 
 
 class JobClient(Protocol):
@@ -151,7 +157,7 @@ class JobLogger(BaseLogger):
         return min((seconds for seconds in due if seconds is not None), default=None)
 
     def _send_logs(self) -> None:
-        """POST what waits; where there is no backend, what did not go out is kept for the next time."""
+        """POST what waits; where the backend is away or busy, what it did not take is kept for later."""
         while True:
             with self._changed:
                 batch = self._outbox.take_batch()
@@ -159,25 +165,31 @@ class JobLogger(BaseLogger):
                 return
 
     def _post(self, batch: Sequence[Entry]) -> bool:
-        """Whether the backend has `batch`, or may have it."""
+        """Whether the next batch may be sent now."""
         alone = len(batch) == 1 and "file" in batch[0]
         try:
             self._client.create_logs(dict(batch[0]) if alone else [dict(entry) for entry in batch])
-        except _NOTHING_SENT as error:
-            _LOG.warning("entries of the job's log did not go out (%s)", type(error).__name__)
-            with self._changed:
-                self._outbox.put_back(batch, self._clock())
-            return False
         except Exception as error:  # noqa: BLE001 - a log that cannot be sent fails no action
-            _LOG.warning("%d entries of the job's log may be lost (%s)", len(batch), type(error).__name__)
-            with self._changed:
-                self._outbox.dropped += len(batch)
-                self._changed.notify_all()
-            return not self._ending  # the end is not held up by what fails
+            return self._failed(batch, error)
         with self._changed:
             self._waiting_helps = True
             self._changed.notify_all()
         return True
+
+    def _failed(self, batch: Sequence[Entry], error: Exception) -> bool:
+        """Keep `batch` where nobody took it, else count it as lost; whether the next one may be sent now."""
+        if isinstance(error, ClientError) and _untaken(error):
+            _LOG.warning("entries of the job's log did not go out (%s)", type(error).__name__)
+            wait_s = min(error.retry_after_s or 0.0, RETRY_AFTER_MAX_S)
+            with self._changed:
+                self._outbox.put_back(batch, self._clock(), wait_s)
+            return False
+        _LOG.warning("%d entries of the job's log may be lost (%s)", len(batch), type(error).__name__)
+        with self._changed:
+            self._outbox.dropped += len(batch)
+            self._changed.notify_all()
+        # The end is not held up by a backend that fails; one that refuses an entry may take the others.
+        return not self._ending or (isinstance(error, HTTPError) and error.status_code < 500)
 
     def _send_snapshot(self, also: Mapping[str, Any]) -> None:
         """PATCH the newest figures, and `also`. What failed is sent again with the next ones."""
@@ -200,3 +212,10 @@ class JobLogger(BaseLogger):
         if self.metrics:
             records["metrics_record"] = {"record": {"steps": plain_json(self.metrics)}}
         return records
+
+
+def _untaken(error: ClientError) -> bool:
+    """Whether a request certainly had no effect, and may have one later."""
+    if isinstance(error, ServerError):
+        return error.status_code == UNHEARD
+    return isinstance(error, ClientConnectionError | ClientTimeoutError | RateLimitError)

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from raydock.sdk.loggers.base import BaseLogger
 from raydock.sdk.loggers.entry import LogEntry, LogLevel, ProgressData
+from raydock.sdk.loggers.plain import plain_json
 
 
 class NoOpLogger(BaseLogger):
@@ -40,7 +41,7 @@ class ConsoleLogger(BaseLogger):
 
     @override
     def _send_metrics(self, step: str, metrics: Mapping[str, Any]) -> None:
-        self._line(step, LogLevel.INFO, f"Metrics: {json.dumps(metrics, default=str)}")
+        self._line(step, LogLevel.INFO, f"Metrics: {json.dumps(metrics, default=plain_json)}")
 
     def _line(self, step: str | None, level: LogLevel | None, text: str) -> None:
         where = f"[STEP: {step}] " if step else ""
@@ -79,4 +80,4 @@ def told(entry: LogEntry) -> str:
     """`entry` for people: the text of a message, else event and data."""
     if entry.event in {"message", "debug"} and isinstance(entry.data.get("content"), str):
         return str(entry.data["content"])
-    return f"{entry.event}: {json.dumps(entry.data, default=str)}"
+    return f"{entry.event}: {json.dumps(entry.data, default=plain_json)}"

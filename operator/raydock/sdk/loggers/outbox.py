@@ -35,7 +35,7 @@ class Outbox:
     """Entries that were lost."""
     _oldest_s: float = 0.0
     _not_before_s: float = float("-inf")
-    """When entries that did not go out are tried again."""
+    """When entries that were not taken are tried again."""
     _snapshot: bool = False
     _snapshot_at_s: float = float("-inf")
 
@@ -53,13 +53,16 @@ class Outbox:
             self._oldest_s = now_s
         self.entries.append(entry)
 
-    def put_back(self, entries: Sequence[Entry], now_s: float) -> None:
-        """`entries` were not sent, and are the oldest again; those there is no room for go."""
+    def put_back(self, entries: Sequence[Entry], now_s: float, wait_s: float = 0.0) -> None:
+        """`entries` were not taken, and are the oldest again; those there is no room for go.
+
+        `wait_s`: seconds that whoever takes them asked to wait.
+        """
         room = max(QUEUE_MAX - len(self.entries), 0)
         kept = entries[len(entries) - room :] if room < len(entries) else entries
         self.dropped += len(entries) - len(kept)
         self.entries.extendleft(reversed(kept))
-        self._not_before_s = now_s + self.pace.log_s
+        self._not_before_s = now_s + max(self.pace.log_s, wait_s)
 
     def snapshot(self) -> None:
         """The newest figures are to be sent."""

@@ -17,9 +17,24 @@ def plain_json(value: Any) -> Any:
         return {str(key): plain_json(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain_json(inner) for inner in value]
-    if callable(item := getattr(value, "item", None)) and getattr(value, "size", 1) == 1:
-        return plain_json(item())
-    return str(value)
+    found = _scalar(value)
+    return str(value) if found is None else plain_json(found)
+
+
+def _scalar(value: Any) -> Any:
+    """The one number of an array's library's scalar, or of an array of one; None for anything else."""
+    item = getattr(value, "item", None)
+    if not callable(item):
+        return None
+    try:
+        # By `shape`, which all of these libraries have: `size` of a tensor is a method.
+        if math.prod(getattr(value, "shape", ())) != 1:
+            return None
+        found: Any = item()
+        # A number wider than Python's has itself for its item.
+        return float(found) if isinstance(found, type(value)) else found
+    except Exception:  # noqa: BLE001 - somebody else's object: a tensor without data, or no array at all
+        return None
 
 
 def plain_number(weight: float) -> float:

@@ -16,6 +16,7 @@ from raydock.sdk.plugins.log_messages import LogMessageCode
 from raydock.sdk.plugins.steps.base import BaseStepContext
 from raydock.sdk.plugins.steps.orchestrator import Orchestrator
 from raydock.sdk.plugins.steps.registry import StepRegistry
+from raydock.sdk.utils.data_uri import File
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -103,8 +104,8 @@ class BaseAction(Generic[P]):
         """What the result of steps holds besides their numbers, once all of them succeeded."""
         return {}
 
-    def log(self, event: str, data: Mapping[str, Any], file: str | None = None) -> None:
-        """Log `event`; `file`: a data URI."""
+    def log(self, event: str, data: Mapping[str, Any], file: File | None = None) -> None:
+        """Log `event`; `file`: a path, bytes or a data URI."""
         self.ctx.log(event, data, file)
 
     def log_message(
@@ -132,8 +133,8 @@ class BaseAction(Generic[P]):
         """Log one figure of a series."""
         self.ctx.log_metric(category, key, value, **metrics)
 
-    def log_visualization(self, category: str, group: str, index: int, image: str, **meta: Any) -> None:
-        """Log a picture, a data URI."""
+    def log_visualization(self, category: str, group: str, index: int, image: File, **meta: Any) -> None:
+        """Log a picture: a path, bytes or a data URI."""
         self.ctx.log_visualization(category, group, index, image, **meta)
 
     def get_log_message_code_class(self) -> type[LogMessageCode]:
@@ -161,7 +162,7 @@ def validate_result(
         result_model.model_validate(result)
     except ValidationError as error:
         told = f"Result validation warning for {result_model.__name__}: {error}"
-        if logger is None:
+        if logger is None or logger.finished:  # an action may finish its logger itself
             _LOG.warning(told)
         else:
             logger.warning(told)

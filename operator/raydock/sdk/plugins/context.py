@@ -9,6 +9,7 @@ from raydock.sdk.loggers.base import BaseLogger
 from raydock.sdk.loggers.entry import LogLevel, MessageLogData
 from raydock.sdk.plugins.environment import PluginEnvironment
 from raydock.sdk.plugins.log_messages import DEFAULT_LANGUAGE, LogMessageCode, resolve_log_message
+from raydock.sdk.utils.data_uri import File
 
 __all__ = ["PluginEnvironment", "RuntimeContext"]
 
@@ -44,12 +45,12 @@ class RuntimeContext:
         self,
         event: str,
         data: Mapping[str, Any],
-        file: str | None = None,
+        file: File | None = None,
         *,
         level: LogLevel = LogLevel.INFO,
         step: str | None = None,
     ) -> None:
-        """Log `event`; `file`: a data URI. Raises TypeError where `data` is no mapping."""
+        """Log `event`; `file`: a path, bytes or a data URI. Raises TypeError where `data` is no mapping."""
         self.logger.log(level, event, data, file, step)
 
     def log_message(
@@ -92,8 +93,8 @@ class RuntimeContext:
         """Log one figure of a series."""
         self.logger.log_metric(category, key, value, **metrics)
 
-    def log_visualization(self, category: str, group: str, index: int, image: str, **meta: Any) -> None:
-        """Log a picture, a data URI."""
+    def log_visualization(self, category: str, group: str, index: int, image: File, **meta: Any) -> None:
+        """Log a picture: a path, bytes or a data URI."""
         self.logger.log_visualization(category, group, index, image, **meta)
 
     def log_dev_event(self, message: str, data: Mapping[str, Any] | None = None) -> None:

@@ -6,11 +6,10 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from raydock.remote.redaction import redact_text
 from raydock.sdk import alias
 from raydock.sdk.loggers.base import BaseLogger
 from raydock.sdk.loggers.job import JobLogger
@@ -21,6 +20,7 @@ from raydock.sdk.plugins.discovery import load_action
 from raydock.sdk.plugins.environment import PluginEnvironment
 from raydock.sdk.plugins.results import result_record
 from raydock.sdk.plugins.steps.termination import terminated_as_exit
+from raydock.sdk.utils.redaction import redact_text, secret_values
 
 ENTRYPOINT_ENV: Final = "SYNAPSE_ACTION_ENTRYPOINT"
 PARAMS_ENV: Final = "SYNAPSE_ACTION_PARAMS"
@@ -46,7 +46,7 @@ def main() -> int:
     try:
         lent = credentials(env, sys.stdout)
     except (OSError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{redact_text(str(error), _secrets(env))}\n")
         return 1
     os.environ.update(lent)  # noqa: TID251 - as if the process had been started with them
     return run(PluginEnvironment.merge(env, lent), sys.stdout, sys.stderr)
@@ -87,23 +87,26 @@ def run(
 ) -> int:
     """Run the action, tell the backend, and write the result to `out`: 0, or 1 with a traceback on `err`."""
     job_id = env.get_str("SYNAPSE_JOB_ID") or env.get_str("RAY_JOB_ID") or None
-    client = connect(env)
-    logger = _logger(client, job_id)
-    secrets = _secrets(env, client)
+    logger: BaseLogger = ConsoleLogger()
+    clients: list[Any] = []
     try:
         with terminated_as_exit():
+            clients.append(client := connect(env))
+            logger = _logger(client, job_id)
             if isinstance(logger, JobLogger):
                 logger.tell({"status": "RUNNING"})
+            clients.append(agent := connect_agent(env))
             context = RuntimeContext(
                 logger=logger,
                 env=env,
                 job_id=job_id,
                 client=client,
-                agent_client=connect_agent(env),
+                agent_client=agent,
                 language=env.get_str(LANGUAGE_ENV),
             )
             record = result_record(load_action(_entrypoint(env)).dispatch(_params(env), context))
     except Exception as error:  # noqa: BLE001 - whatever it is, the job has failed
+        secrets = _secrets(env, clients)
         logger.finish(also=_failed(redact_text(str(error) or type(error).__name__, secrets)))
         err.write(redact_text(traceback.format_exc(), secrets))
         return 1
@@ -149,10 +152,11 @@ def _failed(text: str) -> dict[str, Any]:
     return {"status": "FAILED", "result": {"error": text}}
 
 
-def _secrets(env: PluginEnvironment, client: Any) -> tuple[str, ...]:
-    """Texts that no error may hold."""
+def _secrets(env: PluginEnvironment, clients: Collection[Any] = ()) -> tuple[str, ...]:
+    """Texts that no error may hold: credentials, and addresses, of services without a client too."""
     own = [env.get_str(name) for name in env if name.endswith(("_TOKEN", "_KEY"))]
-    return (*(value for value in own if value), *getattr(client, "hidden", ()))
+    known = (text for client in clients for text in getattr(client, "hidden", ()))
+    return (*secret_values(env.to_dict()), *(value for value in own if value), *known)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from raydock.sdk.loggers.base import utc_now
 from raydock.sdk.loggers.entry import LogLevel
 from raydock.sdk.plugins.context import RuntimeContext
 from raydock.sdk.plugins.log_messages import LogMessageCode
+from raydock.sdk.utils.data_uri import File
 
 
 @dataclass
@@ -44,7 +45,7 @@ class BaseStepContext:
         """The user knows of the failure."""
         self.user_failure_message_emitted = True
 
-    def log(self, event: str, data: Mapping[str, Any], file: str | None = None) -> None:
+    def log(self, event: str, data: Mapping[str, Any], file: File | None = None) -> None:
         """Log `event` of the current step."""
         self.runtime_ctx.log(event, data, file, step=self.current_step)
 
