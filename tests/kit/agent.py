@@ -63,10 +63,8 @@ class Agent:
 
 def _application(request: web.Request) -> str | None:
     """Name of the Serve application that `request` is about."""
-    match request.rel_url.raw_path.rstrip("/").split("/"):
-        case [*_, "serve_applications", name]:
-            return unquote(name)
-    return None
+    *_, kind, name = request.rel_url.raw_path.rstrip("/").split("/")
+    return unquote(name) if kind == "serve_applications" else None
 
 
 def answers(value: Any = YES, *, status: int = 200, **headers: str) -> Behaviour:
