@@ -26,9 +26,14 @@ class BackendSite:
     address: str
 
     @property
+    def place(self) -> str:
+        """The backend's `HOST:PORT`, as others would tell of it."""
+        return f"{self.address}:{PORT}"
+
+    @property
     def url(self) -> str:
         """Of the backend."""
-        return f"http://{self.address}:{PORT}"
+        return f"http://{self.place}"
 
     def add(self, model: str, files: Mapping[str, bytes], **metadata: Any) -> None:
         """A model with an archive of `files`."""

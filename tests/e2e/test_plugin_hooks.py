@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.e2e
 NAME = "hooks"
 KEY = "k" * 32
 PLUGIN = """
+import json
 import os
 from typing import Any
 
@@ -97,16 +99,33 @@ class Deployed(BaseStep[Any]):
 
     @property
     def progress_proportion(self):
-        print("hook progress_proportion")
+        self.action.asked.add("progress_proportion")
         return 100
 
     def can_skip(self, context):
-        print("hook can_skip")
+        self.action.called.append("can_skip")
         return False
 
     def execute(self, context):
-        print("hook execute of a step")
-        self.action.deploy()
+        action = self.action
+        action.called.append("execute of a step")
+        action.ray_init(namespace="of the plugin")
+        context.model = action.client.get_model(action.params.model_id)
+        action.deploy()
+        context.serve_app_id = action.register_serve_application()
+        told = {
+            "called": action.called,
+            "asked": sorted(action.asked),
+            "model": context.model["name"],
+            "context": [
+                context.model_id,
+                context.serve_app_name,
+                context.route_prefix,
+                context.ray_actor_options,
+                context.serve_options,
+            ],
+        }
+        print("hooks", json.dumps(told))
         return StepResult()
 
 
@@ -114,33 +133,54 @@ class Deploy(BaseDeploymentAction[Params]):
     action_name = "deployment"
     entrypoint = Serve
 
+    def __init__(self, params, ctx):
+        super().__init__(params, ctx)
+        self.called, self.asked = ["__init__"], set()
+
+    @property
+    def client(self):
+        self.called.append("client")
+        return super().client
+
     def get_serve_app_name(self):
-        print("hook get_serve_app_name")
+        self.called.append("get_serve_app_name")
         return "own-name"
 
     def get_route_prefix(self):
-        print("hook get_route_prefix")
+        self.called.append("get_route_prefix")
         return "/own"
 
     def get_ray_actor_options(self):
-        print("hook get_ray_actor_options")
+        self.called.append("get_ray_actor_options")
         return super().get_ray_actor_options()
 
     def get_runtime_env(self):
-        print("hook get_runtime_env")
+        self.called.append("get_runtime_env")
         return {"env_vars": {"FROM_ACTION": "yes"}}
 
     def get_serve_options(self):
-        print("hook get_serve_options")
+        self.called.append("get_serve_options")
         return {"batch": {"max_batch_size": 4, "batch_wait_timeout_s": 0.01}, "num_replicas": 3}
 
     def create_context(self):
-        print("hook create_context")
+        self.called.append("create_context")
         return super().create_context()
 
     def setup_steps(self, registry):
-        print("hook setup_steps")
+        self.called.append("setup_steps")
         registry.register(Deployed(self))
+
+    def ray_init(self, **kwargs):
+        self.called += ["ray_init", kwargs, super().ray_init(**kwargs)]
+
+    def deploy(self):
+        self.called.append("deploy")
+        self.called += ["deployed", super().deploy()]
+
+    def register_serve_application(self):
+        registered = super().register_serve_application()
+        self.called += ["register_serve_application", registered]
+        return registered
 
 
 class Code(LogMessageCode):
@@ -179,18 +219,28 @@ class Score(BaseInferenceAction[Params]):
         results = self.infer((info["path"] / "weights.txt").read_text(), [{"text": "x"}])
         return {"results": results, "called": self.called}
 """
-OF_DEPLOYMENT = (
+VALUES = [
     "get_serve_app_name",
     "get_route_prefix",
     "get_ray_actor_options",
     "get_runtime_env",
     "get_serve_options",
-    "create_context",
+]
+OF_DEPLOYMENT = [
+    "__init__",
     "setup_steps",
-    "progress_proportion",
+    "create_context",
+    *VALUES,
     "can_skip",
     "execute of a step",
-)
+    *("ray_init", {"namespace": "of the plugin"}, None),
+    "client",
+    "deploy",
+    *VALUES,
+    *("deployed", None),
+    *("register_serve_application", None),
+]
+"""Hooks in their order, with arguments and results of those that are called from outside."""
 OF_SERVE = {
     "__init__",
     "_get_model",
@@ -254,7 +304,13 @@ def hooks(iris: Cluster) -> Iterator[Hooks]:
 def test_of_a_deployment_action_each_is_called(hooks: Hooks) -> None:
     (pod,) = hooks.served.pods()
     said = hooks.served.cluster.kubectl("logs", pod, "-c", "ray", "--tail=-1")
-    assert [hook for hook in OF_DEPLOYMENT if f"hook {hook}" not in said] == []
+    told = json.loads(re.findall(r"^\[hooks action\] hooks (.+)$", said, re.MULTILINE)[0])
+    assert told["called"] == OF_DEPLOYMENT
+    assert told["asked"] == ["progress_proportion"]
+    assert told["model"] == "model 1", "which the backend told the plugin's client"
+    options = {"runtime_env": {"env_vars": {"FROM_ACTION": "yes"}}}
+    serve_options = {"batch": {"max_batch_size": 4, "batch_wait_timeout_s": 0.01}, "num_replicas": 3}
+    assert told["context"] == [1, "own-name", "/own", options, serve_options]
     status = hooks.served.status
     assert status["serveApplication"]["name"] == NAME, "the Deployment's name is the application's"
     assert status["replicas"] == 1, "and its replicas are those of the Deployment"

@@ -1,5 +1,6 @@
 """examples/actions, the same plugin at four places: on this machine, as a Ray job on the cluster of its
-Deployment, as that Deployment, as a BatchJob. Same results, progress at each, and no credential anywhere.
+Deployment, as that Deployment, as a BatchJob. Same results, progress at each, no credential anywhere, and
+nothing that is said tells where the backend is.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.backend_site import NAME as BACKEND
 from tests.e2e.backend_site import SECRET, TOKEN, BackendSite, backend_site
 from tests.e2e.calls import Client
 from tests.e2e.cluster import EXAMPLES, ROOT, Cluster, examples, until
@@ -27,6 +29,7 @@ JOB = "score-7"
 """What the backend calls the BatchJob's run."""
 INPUTS = flowers()[::10].to_dict("records")
 PARAMS = {"model_id": 1, "inputs": INPUTS}
+OBJECTS = "rdep,iep,batchjob,rayservice,raycluster,rayjob"
 STEPS = ("model_load", "inference", "postprocess")
 
 
@@ -56,7 +59,8 @@ class Plugin:
         }
         done = subprocess.run(command, env=known, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert TOKEN not in done.stdout + done.stderr
+        for planted in (TOKEN, self.site.place):
+            assert planted not in done.stdout + done.stderr
         said = f"\n{done.stdout}"
         begin = said.rindex("\n{")
         return said[:begin] + done.stderr, json.loads(said[begin:])
@@ -160,7 +164,9 @@ def test_as_a_job_on_the_deployments_cluster(
     assert secret["data"].keys() == {"access.json"}, "what was lent was taken away"
 
 
-def test_as_a_batch_job(plugin: Plugin, want: list[dict[str, Any]]) -> None:
+@pytest.fixture(scope="module")
+def scored(plugin: Plugin) -> Mapping[str, Any]:
+    """Status of the BatchJob, ended."""
     cluster = plugin.cluster
     (job,) = examples(cluster.namespace, cluster.images, "actions/batchjob.yaml")
     job["spec"]["server"]["action"]["params"] = PARAMS
@@ -176,12 +182,15 @@ def test_as_a_batch_job(plugin: Plugin, want: list[dict[str, Any]]) -> None:
         status = (cluster.get("batchjobs.raydock.io", SCORE) or {}).get("status", {})
         return status if status.get("state") in {"Succeeded", "Failed"} else None
 
-    status = until(over, 240, "end of the job", lambda: cluster.get("batchjobs.raydock.io", SCORE))
-    assert status["state"] == "Succeeded", status
-    assert status["progress"]["percent"] == 100
-    assert status["progress"]["category"] in STEPS
+    return until(over, 240, "end of the job", lambda: cluster.get("batchjobs.raydock.io", SCORE))
+
+
+def test_as_a_batch_job(plugin: Plugin, scored: Mapping[str, Any], want: list[dict[str, Any]]) -> None:
+    assert scored["state"] == "Succeeded", scored
+    assert scored["progress"]["percent"] == 100
+    assert scored["progress"]["category"] in STEPS
     result = {"results": want, "processed_count": len(want)}
-    output = cluster.volume("iris") / SCORE
+    output = plugin.cluster.volume("iris") / SCORE
     assert json.loads((output / "result.json").read_text()) == result
     assert (output / "_SUCCESS").exists()
     known = plugin.site.state()["jobs"][JOB]
@@ -191,23 +200,54 @@ def test_as_a_batch_job(plugin: Plugin, want: list[dict[str, Any]]) -> None:
     assert list(record["record"]["steps"]) == list(STEPS)
 
 
-def test_no_credential_is_told(plugin: Plugin, deployed: object) -> None:
-    assert deployed
+def said(plugin: Plugin) -> dict[str, str]:
+    """What is told of both: statuses, events and logs."""
     cluster = plugin.cluster
     system = Cluster(cluster.env, SYSTEM, cluster.images)
     (head,) = cluster.heads("deployment", NAME)
-    said = {
-        "objects": cluster.kubectl("get", "rdep,iep,batchjob,rayservice,raycluster,rayjob", "-o", "json"),
-        "events": cluster.kubectl("get", "events", "-o", "json"),
+    (kept,) = [one for one in cluster.all("configmap") if one["metadata"]["name"] == f"{SCORE}-logs"]
+    # Of the backend's own pod the kubelet tells where it is, while it starts.
+    events = [one for one in cluster.all("events") if one["involvedObject"]["name"] != BACKEND]
+    return {
+        "statuses": json.dumps([one.get("status") for one in cluster.all(OBJECTS)]),
+        "events": json.dumps(events),
         "operator": system.kubectl("logs", "deploy/raydock-operator", "--tail=-1"),
-        "pod": cluster.kubectl("logs", head["metadata"]["name"], "-c", "ray", "--tail=-1"),
+        "pod": cluster.kubectl("logs", head["metadata"]["name"], "--all-containers", "--tail=-1"),
+        "log of the BatchJob": json.dumps(kept["data"], ensure_ascii=False),
+    }
+
+
+def held(plugin: Plugin) -> dict[str, str]:
+    """What repeats specs and variables, in which the backend's address may stand."""
+    cluster = plugin.cluster
+    (head,) = cluster.heads("deployment", NAME)
+    own = [one for one in cluster.all("configmap") if one["metadata"]["name"].startswith((NAME, SCORE))]
+    return {
+        "objects": json.dumps(cluster.all(OBJECTS)),
+        "ConfigMaps": json.dumps(own),
+        "events": json.dumps(cluster.all("events")),
         "jobs": cluster.kubectl(
             *("exec", head["metadata"]["name"], "-c", "ray", "--", "python", "-c"),
             "from ray.job_submission import JobSubmissionClient as C; print(C().list_jobs())",
         ),
     }
-    planted = (TOKEN, cluster.key(NAME))
-    assert not [(place, word) for place, text in said.items() for word in planted if word in text]
+
+
+def test_no_credential_and_no_address_is_told(
+    plugin: Plugin, deployed: object, scored: Mapping[str, Any]
+) -> None:
+    assert deployed
+    assert scored
+    texts, credentials = said(plugin), (TOKEN, plugin.cluster.key(NAME))
+    assert all(texts.values()), "something was looked through"
+    found = [
+        (place, word)
+        for place, text in texts.items()
+        for word in (*credentials, plugin.site.place)
+        if word in text
+    ]
+    found += [(place, word) for place, text in held(plugin).items() for word in credentials if word in text]
+    assert found == []
 
 
 def test_its_record_goes_with_it(plugin: Plugin, deployed: object) -> None:

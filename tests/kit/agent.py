@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -32,6 +33,10 @@ class Agent:
     headers: list[Mapping[str, str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     """`METHOD PATH?QUERY` below the base URL."""
+    applications: dict[str, Any] = field(default_factory=dict)
+    """What it tells of a Serve application, by name; of any other it says what `behaves` does."""
+    named: list[str] = field(default_factory=list)
+    """The Serve applications that it was asked about."""
     at_once: int = 0
     most_at_once: int = 0
     """Questions that were open at the same time."""
@@ -46,12 +51,22 @@ class Agent:
         self.headers.append(dict(request.headers))
         self.calls.append(f"{request.method} {request.raw_path.removeprefix('/base/')}")
         self.asked.append(json.loads(await request.read() or b"null"))
+        name = _application(request)
+        if name is not None:
+            self.named.append(name)
+        told = self.applications.get(name) if name is not None and request.method == "GET" else None
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
-            return await self.behaves(request)
+            return await self.behaves(request) if told is None else web.json_response(told)
         finally:
             self.at_once -= 1
+
+
+def _application(request: web.Request) -> str | None:
+    """Name of the Serve application that `request` is about."""
+    *_, kind, name = request.rel_url.raw_path.rstrip("/").split("/")
+    return unquote(name) if kind == "serve_applications" else None
 
 
 def answers(value: Any = YES, *, status: int = 200, **headers: str) -> Behaviour:
@@ -143,6 +158,16 @@ def cut_off(value: Any = YES) -> Behaviour:
         return answer
 
     return behave
+
+
+@contextmanager
+def behaving(one: Agent, behaves: Behaviour) -> Iterator[None]:
+    """`one` answers like this while the context is open."""
+    before, one.behaves = one.behaves, behaves
+    try:
+        yield
+    finally:
+        one.behaves = before
 
 
 @asynccontextmanager

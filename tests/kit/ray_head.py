@@ -27,6 +27,8 @@ class RayHead:
     """Address for Ray's client."""
     gcs: str
     """Address for drivers of this machine."""
+    logs: Path
+    """What Ray, its jobs, actors and replicas wrote: files, also in folders."""
 
 
 @contextmanager
@@ -41,6 +43,8 @@ def ray_head(env: Mapping[str, str]) -> Iterator[RayHead]:
         "PYTHONPATH": str(REPOSITORY / "operator"),
         "RAY_AUTH_MODE": "disabled",  # else Ray writes a token into the home folder
         "RAY_USAGE_STATS_ENABLED": "0",
+        # When it is ended, a node with actors on it waits so many seconds for them to move elsewhere (30).
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
         **env,
     }
     command = [
@@ -54,7 +58,12 @@ def ray_head(env: Mapping[str, str]) -> Iterator[RayHead]:
         head = subprocess.Popen(command, env=known, stdout=out, stderr=subprocess.STDOUT)
     try:
         _until_it_answers(dashboard, head, log)
-        yield RayHead(f"http://127.0.0.1:{dashboard}", f"ray://127.0.0.1:{client}", f"127.0.0.1:{gcs}")
+        yield RayHead(
+            f"http://127.0.0.1:{dashboard}",
+            f"ray://127.0.0.1:{client}",
+            f"127.0.0.1:{gcs}",
+            where / "ray" / "session_latest" / "logs",
+        )
     finally:
         head.terminate()  # with --block it takes along all that it started
         head.wait(PATIENCE_S)

@@ -3,31 +3,39 @@
 By the command line, as jobs of a Ray cluster of this machine, under either name of the SDK.
 """
 
-import asyncio
-import http.client
 import json
 import os
-import subprocess
 import sys
-import threading
+import urllib.request
 import zipfile
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import md5
 from io import BytesIO
 from pathlib import Path
-from typing import Self
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
 
 from hack.node.layout import REPOSITORY
-from raydock.sdk.plugins.actions.inference import create_serve_multiplexed_model_id
-from tests.kit.agent import NO, Agent, Behaviour, agent, answers, dies, hangs
+from tests.kit.agent import NO, Behaviour, agent, answers, behaving, dies, hangs
 from tests.kit.backend import Backend, backend
-from tests.kit.ray_head import RayHead, free_ports, ray_head
+from tests.kit.ray_head import free_ports, ray_head
+from tests.kit.ray_site import (
+    AGENT_TOKEN,
+    ECHOED,
+    KEY,
+    START_SERVE,
+    USER_TOKEN,
+    Callers,
+    Site,
+    ran,
+    raydock,
+    shell,
+    started,
+)
 from tests.unit.models.server import serving
 from tests.unit.sdk.guide import TENSORS
 
@@ -79,30 +87,44 @@ class Deploy(BaseDeploymentAction[Params]):
         self.set_progress(3, 3, self.progress.REGISTER)
         return {"serve_application": registered}
 """
-CONFIG = """
+VERSION = "1.2.3"
+CONFIG = f"""
 code: CODE
-version: 1.2.3
+version: {VERSION}
 actions:
-  deployment: {entrypoint: "guide_deploy:Deploy", method: job}
-  inference: {entrypoint: "guide_deploy:Served", method: restapi}
+  deployment: {{entrypoint: "guide_deploy:Deploy", method: job}}
+  inference: {{entrypoint: "guide_deploy:Served", method: restapi}}
 """
-START_SERVE = """
-import sys, ray
-from ray import serve
-ray.init(address=sys.argv[1], log_to_driver=False)
-serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[2])})
-"""
-KEY = "a key of the cluster, of 32 bytes or more"
+SDK = "raydock.sdk"
 
 
 @dataclass(frozen=True)
-class Site:
-    """A Ray cluster with Ray Serve, and the services that its jobs know by their environment."""
+class Deployed:
+    """The guide's plugin once its deployment action ran, and what the services heard of that."""
 
-    head: RayHead
-    serve: str
-    server: Backend
-    agent: Agent
+    code: str
+    plugin: Path
+    result: Any
+    application: Mapping[str, Any]
+    """What the agent tells of it."""
+    calls: Sequence[str]
+    """Of the agent."""
+    questions: Sequence[Any]
+    """Their bodies."""
+    named: Sequence[str]
+    """The applications that the agent was asked about."""
+    records: Sequence[Any]
+    """What was registered with the backend."""
+
+    @property
+    def name(self) -> str:
+        """The application's."""
+        return f"{self.code}@{VERSION}"
+
+    @property
+    def route(self) -> str:
+        """Where it answers."""
+        return f"/{md5(self.name.encode(), usedforsecurity=False).hexdigest()}/"
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +149,9 @@ async def site(server: Backend, tmp_path_factory: pytest.TempPathFactory) -> Asy
             "PYTHONPATH": f"{REPOSITORY / 'operator'}{os.pathsep}{where}",
             "RAYDOCK_SYNAPSE_ALIAS": "1",
             "SYNAPSE_HOST": server.url,
-            "SYNAPSE_ACCESS_TOKEN": "user-token",
+            "SYNAPSE_ACCESS_TOKEN": USER_TOKEN,
             "SYNAPSE_AGENT_URL": asked.url,
-            "SYNAPSE_AGENT_TOKEN": "agent-token",
+            "SYNAPSE_AGENT_TOKEN": AGENT_TOKEN,
             "RAYDOCK_MODEL_TOKEN_KEY": KEY,
         }
         (port,) = free_ports(1)
@@ -140,46 +162,84 @@ async def site(server: Backend, tmp_path_factory: pytest.TempPathFactory) -> Asy
             yield Site(head, f"http://127.0.0.1:{port}", server, asked)
 
 
-@pytest.mark.parametrize(
-    "sdk",
-    # test_guide_examples has both names, too
-    ["raydock.sdk", pytest.param("synapse_sdk", marks=pytest.mark.slow)],
-)
-async def test_a_deployment_and_a_request_to_it(site: Site, tmp_path: Path, sdk: str) -> None:
-    code = sdk.replace(".", "-").replace("_", "-")
-    (tmp_path / "config.yaml").write_text(CONFIG.replace("CODE", code))
-    (tmp_path / "tensors.py").write_text(TENSORS)
-    (tmp_path / "guide_deploy.py").write_text(DEPLOY.replace("SDK", sdk))
-    asked_before, records_before = len(site.agent.asked), len(site.server.of("POST", "/serve_applications/"))
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def deployed(
+    site: Site, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Deployed:
+    """By the SDK of the name that the test gives."""
+    code = request.param.replace(".", "-").replace("_", "-")
+    plugin = tmp_path_factory.mktemp(code)
+    (plugin / "config.yaml").write_text(CONFIG.replace("CODE", code))
+    (plugin / "tensors.py").write_text(TENSORS)
+    (plugin / "guide_deploy.py").write_text(DEPLOY.replace("SDK", request.param))
+    name, asked = f"{code}@{VERSION}", site.agent
+    application = {"name": name, "status": "RUNNING", "deployments": {"Served": {"status": "HEALTHY"}}}
+    asked.applications[name] = application
+    before, records = len(asked.calls), len(site.server.of("POST", "/serve_applications/"))
+    named = len(asked.named)
+    result = await raydock(site, plugin, "deployment", {"model": 34}, SYNAPSE_JOB_ID=code)
+    return Deployed(
+        code,
+        plugin,
+        result,
+        application,
+        calls=asked.calls[before:],
+        questions=asked.asked[before:],
+        named=asked.named[named:],
+        records=site.server.of("POST", "/serve_applications/")[records:],
+    )
 
-    deployed = await raydock(site, tmp_path, "deployment", {"model": 34}, SYNAPSE_JOB_ID=code)
-    assert deployed == {"serve_application": max(int(id_) for id_ in site.server.applications)}
-    question, *_ = site.agent.asked[asked_before:]
-    assert question == {
+
+by_both_names = pytest.mark.parametrize(
+    "deployed",
+    # test_guide_examples has both names, too
+    [SDK, pytest.param("synapse_sdk", marks=pytest.mark.slow)],
+    indirect=True,
+)
+by_its_own_name = pytest.mark.parametrize("deployed", [SDK], indirect=True)
+
+
+@by_both_names
+def test_a_deployment_is_known_to_agent_and_backend(site: Site, deployed: Deployed) -> None:
+    assert deployed.calls == [
+        "POST resources/feasibility/",
+        f"GET serve_applications/{quote(deployed.name, safe='')}/",
+    ]
+    assert deployed.questions[0] == {
         "kind": "serve",
         "num_cpus": 0.2,
         "num_gpus": 0.0,
         "memory_bytes": None,
         "replicas": 1,
-        "metadata": {"plugin_code": f"{code}@1.2.3", "agent": ""},
+        "metadata": {"plugin_code": deployed.name, "agent": ""},
     }
-    (record,) = site.server.of("POST", "/serve_applications/")[records_before:]
-    assert record["job"] == code
-    assert site.server.jobs[code]["status"] == "SUCCEEDED"
-    assert site.server.jobs[code]["progress_record"]["current_progress"]["overall"] == 100
+    assert deployed.named == [deployed.name]
 
+    record = {"job": deployed.code, "status": "RUNNING", "data": deployed.application}
+    assert deployed.records == [record]
+    (id_,) = (id_ for id_, kept in site.server.applications.items() if kept["job"] == deployed.code)
+    assert site.server.applications[id_] == {"id": int(id_), **record}
+    assert deployed.result == {"serve_application": int(id_)}
+    job = site.server.jobs[deployed.code]
+    assert (job["status"], job["result"]) == ("SUCCEEDED", deployed.result)
+    assert job["progress_record"]["current_progress"]["overall"] == 100
+
+
+@by_both_names
+async def test_a_request_to_what_was_deployed(site: Site, deployed: Deployed) -> None:
     params = {"model": 34, "method": "post", "json": [{"data": [1, 1]}, {"data": [2, 0]}]}
-    answered = await raydock(site, tmp_path, "inference", params)
+    answered = await raydock(site, deployed.plugin, "inference", params)
     assert answered == {"result": [{"prediction": [3.5]}, {"prediction": [3.0]}]}
 
 
+REFUSED = "Serve deploy denied: insufficient cluster capacity (['gpu_insufficient'])"
 ECHO = {
     "allowed": False,
-    "reasons": ["http://agent.planted.example/agent-token"],
-    "messages": ["agent-token"],
+    "reasons": [f"http://{ECHOED}/{AGENT_TOKEN}"],
+    "messages": [AGENT_TOKEN],
 }
 WITHOUT_A_YES: dict[str, tuple[Behaviour, str]] = {
-    "refuses": (answers(NO), "insufficient cluster capacity (['gpu_insufficient'])"),
+    "refuses": (answers(NO), REFUSED),
     "echoes": (answers(ECHO), "insufficient cluster capacity"),
     "dies": (dies(), "agent unreachable (ClientResponseIncompleteError)"),
     "text": (answers({"allowed": "true"}), "agent unreachable (MalformedResponse)"),
@@ -187,95 +247,47 @@ WITHOUT_A_YES: dict[str, tuple[Behaviour, str]] = {
     "large": (answers(b" " * 2**21 + b'{"allowed": true}'), "agent unreachable (MalformedResponse)"),
     "hangs": (hangs(), "agent unreachable (ClientResponseIncompleteError)"),
 }
+ANSWERED = '200 [{"prediction":[3.5]}]'
 
 
-class Callers:
-    """One caller who asks what serves, again and again, on a connection for each request."""
-
-    def __init__(self, site: Site, route: str) -> None:
-        token = create_serve_multiplexed_model_id(34, "user-token", site.server.url, signing_key=KEY)
-        self._url, self._token = urlsplit(f"{site.serve}{route}"), token
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._ask, daemon=True)
-        self.seen: Counter[str] = Counter()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(60)
-
-    def _ask(self) -> None:
-        headers = {"content-type": "application/json", "serve_multiplexed_model_id": self._token}
-        while not self._stop.wait(0.05):
-            connection = http.client.HTTPConnection(
-                self._url.hostname or "", self._url.port or 80, timeout=30
-            )
-            try:
-                connection.request("POST", self._url.path, json.dumps([{"data": [1, 1]}]), headers)
-                answer = connection.getresponse()
-                self.seen[f"{answer.status} {answer.read()[:100].decode()}"] += 1
-            except OSError as error:
-                self.seen[type(error).__name__] += 1
-            finally:
-                connection.close()
+@by_its_own_name
+async def test_a_refusal_leaves_what_serves_as_it_is(site: Site, deployed: Deployed) -> None:
+    job, records = f"{deployed.code}-refused", dict(site.server.applications)
+    with behaving(site.agent, answers(NO)), Callers(site, deployed.route) as callers:
+        params = {"model": 34, "num_cpus": 0.1}
+        code, said = await started(site, deployed.plugin, "deployment", params, SYNAPSE_JOB_ID=job)
+    assert (code, REFUSED in said) == (1, True), said
+    assert site.agent.calls[-1] == "POST resources/feasibility/", "and then nobody was asked for anything"
+    assert (site.agent.asked[-1]["num_cpus"], site.agent.asked[-1]["replicas"]) == (0.1, 1)
+    told = site.server.jobs[job]
+    assert (told["status"], told["result"]) == ("FAILED", {"error": REFUSED})
+    assert site.server.applications == records
+    assert callers.seen.keys() == {ANSWERED}, callers.seen
 
 
 @pytest.mark.slow  # two minutes of time-outs; test_sdk_gate has each answer
-async def test_without_a_clear_yes_what_serves_goes_on(site: Site, tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text(CONFIG.replace("CODE", "gated"))
-    (tmp_path / "tensors.py").write_text(TENSORS)
-    (tmp_path / "guide_deploy.py").write_text(DEPLOY.replace("SDK", "raydock.sdk"))
-    await raydock(site, tmp_path, "deployment", {"model": 34})
-    allows = site.agent.behaves
-    with Callers(site, f"/{md5(b'gated@1.2.3', usedforsecurity=False).hexdigest()}/") as callers:
+@by_its_own_name
+async def test_without_a_clear_yes_what_serves_goes_on(site: Site, deployed: Deployed) -> None:
+    params = {"model": 34, "num_cpus": 0.1}
+    with Callers(site, deployed.route) as callers:
         for behaves, why in WITHOUT_A_YES.values():
-            site.agent.behaves = behaves
-            code, said = await started(site, tmp_path, "deployment", {"model": 34, "num_cpus": 0.1})
+            with behaving(site.agent, behaves):
+                code, said = await started(site, deployed.plugin, "deployment", params)
             assert code == 1, said
             assert why in said, said
-            planted = ("agent-token", "user-token", KEY, "agent.planted.example", f":{site.agent.port}")
-            assert not [word for word in planted if word in said], said
-        site.agent.behaves = allows
-        await raydock(site, tmp_path, "deployment", {"model": 34, "num_cpus": 0.1})
-    assert callers.seen.keys() == {'200 [{"prediction":[3.5]}]'}, callers.seen
+        await raydock(site, deployed.plugin, "deployment", params)
+    assert callers.seen.keys() == {ANSWERED}, callers.seen
 
 
-async def raydock(site: Site, plugin: Path, action: str, params: object, **env: str) -> object:
-    """The result of `action`, run as a job."""
-    code, said = await started(site, plugin, action, params, **env)
-    assert code == 0, said
-    return json.loads(said[said.rindex("\n{") :])
-
-
-async def started(site: Site, plugin: Path, action: str, params: object, **env: str) -> tuple[int, str]:
-    """Exit code and all that it wrote; a result comes last."""
-    place = ["--path", str(plugin), "--mode", "job", "--ray-address", site.head.dashboard]
-    command = [
-        sys.executable,
-        "-m",
-        "raydock",
-        "plugin",
-        "run",
-        action,
-        *place,
-        "--params",
-        json.dumps(params),
-    ]
-    own = {"RAY_AUTH_MODE": "disabled", "RAYDOCK_SERVE_URL": site.serve, "HOME": str(plugin)}
-    return await ran(command, {**shell(), "PYTHONPATH": str(REPOSITORY / "operator"), **own, **env})
-
-
-async def ran(command: list[str], env: dict[str, str]) -> tuple[int, str]:
-    """Exit code, and what it wrote."""
-    done = await asyncio.to_thread(
-        subprocess.run, command, env=env, capture_output=True, text=True, check=False
-    )
-    return done.returncode, f"{done.stderr}\n{done.stdout}"
-
-
-def shell() -> dict[str, str]:
-    known = os.environ.items()  # noqa: TID251 - a shell's
-    return {name: value for name, value in known if name in {"PATH", "LANG", "TMPDIR"}}
+@by_its_own_name
+def test_no_log_and_no_record_tells_of_the_services(site: Site, deployed: Deployed) -> None:
+    root = site.head.logs
+    logs = {str(path.relative_to(root)): path for path in root.rglob("*") if path.is_file()}
+    for kind in ("job-driver-", "serve/replica_"):
+        assert any(name.startswith(kind) for name in logs), sorted(logs)
+    with urllib.request.urlopen(f"{site.head.dashboard}/api/jobs/") as answer:
+        jobs = answer.read().decode()
+    assert deployed.code in jobs
+    kept = json.dumps([site.server.jobs, site.server.logs, site.server.applications])
+    said = {name: path.read_text(errors="replace") for name, path in logs.items()}
+    assert site.told({**said, "Ray's records of jobs": jobs, "the backend": kept}) == []

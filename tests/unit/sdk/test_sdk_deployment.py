@@ -536,7 +536,8 @@ APP = {"name": "yolo@1.2.3", "status": "RUNNING"}
     ],
 )
 async def test_the_application_is_registered(app: dict[str, Any], want: dict[str, Any]) -> None:
-    async with agent(answers(app)) as capacity, agent(answers({"id": 12})) as backend:
+    async with agent() as capacity, agent(answers({"id": 12})) as backend:
+        capacity.applications["yolo@1.2.3"] = app
         one = action(
             job_id="j-1",
             client=BackendClient(backend.url, TOKEN),
@@ -544,6 +545,7 @@ async def test_the_application_is_registered(app: dict[str, Any], want: dict[str
         )
         assert await asyncio.to_thread(one.register_serve_application) == 12
     assert capacity.calls == ["GET serve_applications/yolo%401.2.3/"]
+    assert capacity.named == ["yolo@1.2.3"]
     assert (backend.calls, backend.asked) == (["POST serve_applications/"], [want])
 
 
