@@ -146,7 +146,7 @@ async def test_an_agent_that_nobody_configured_blocks(kube: Kube, start: Start, 
     await start(capacity=Capacity(provider="agent"))
     await kube.apply(deployment(namespace))
     obj = await told(kube, namespace, "CheckFailed")
-    assert "the capacity agent's URL wants the form" in condition(obj, "CapacityAvailable")["message"]
+    assert "the capacity agent's URL must begin with http" in condition(obj, "CapacityAvailable")["message"]
 
 
 async def test_what_serves_goes_on_serving_while_the_agent_is_away(

@@ -12,9 +12,9 @@ class Loop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=self._loop.run_forever, name="event loop", daemon=True)
-        thread.start()
-        weakref.finalize(self, _end, self._loop, thread)
+        threading.Thread(target=_serve, args=[self._loop], name="event loop", daemon=True).start()
+        # Nobody waits for the thread: the collector may come here while another thread is being started.
+        weakref.finalize(self, self._loop.call_soon_threadsafe, self._loop.stop)
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """What `coroutine` gives; several calls run as tasks beside each other. Raises what it raises."""
@@ -31,8 +31,8 @@ async def _caught(coroutine: Coroutine[Any, Any, Any]) -> tuple[Any, BaseExcepti
         return None, exc
 
 
-def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
-    loop.call_soon_threadsafe(loop.stop)
-    if thread is not threading.current_thread():
-        thread.join()
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
         loop.close()

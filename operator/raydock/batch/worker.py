@@ -8,7 +8,7 @@ that fail are singled out (raydock.batch.tries), also those that kill the worker
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,7 +27,7 @@ from raydock.batch.inputs.columns import Converted, Converter
 from raydock.batch.inputs.places import Places
 from raydock.batch.inputs.reading import Reading
 from raydock.batch.ledger import Ledger, tries_dir
-from raydock.batch.overlap import in_order
+from raydock.batch.overlap import ahead, in_order
 from raydock.batch.part import Columns, PartWriter, Written
 from raydock.batch.pieces import Pieces
 from raydock.batch.shards import Shard
@@ -160,12 +160,14 @@ class Worker:
         ) as failed:
             try:
                 self._probe(shard, predict, trying)
-                tables = self._answers(shard, predict, trying, failed, answered)
-                written = (
-                    _counted(tables)
-                    if config.output_mode == OutputMode.SUMMARY_ONLY
-                    else _write(tables, lambda: storage.open_new(self._ledger.data_path(file)))
-                )
+                # Closed here, not by the collector: it may run while a thread is being started or ended, and
+                # would then wait for ever for the threads of these generators.
+                with contextlib.closing(self._answers(shard, predict, trying, failed, answered)) as tables:
+                    written = (
+                        _counted(tables)
+                        if config.output_mode == OutputMode.SUMMARY_ONLY
+                        else _write(tables, lambda: storage.open_new(self._ledger.data_path(file)))
+                    )
             except OverLimit:
                 return Outcome(overrun=Overrun(failed.rows, failed.first))
             errors = failed.close()
@@ -195,20 +197,23 @@ class Worker:
         It ends early where so many rows are given up that the shard has no hope.
         """
         first, columns, given_up, most = 0, Columns(), 0, self._setting.config.max_failed_rows
-        for rows in self._read(shard) if trying.suspects_end else ():
-            end = first + rows.batch.num_rows
-            if trying.suspects(first, end):
-                again = self._trying(rows, first, predict, trying, columns, retries=0)
-                for one in again.single_out(first, end):
-                    if isinstance(one, Answer):
-                        one.given.close()
-                    # What raises is told when its turn comes.
-                    given_up += isinstance(one, BadRow) and isinstance(one.error, RowFailed)
-                    if 0 <= most < given_up:
-                        return
-            first = end
-            if first >= trying.suspects_end:
-                return
+        if not trying.suspects_end:
+            return
+        with contextlib.closing(self._read(shard)) as batches:
+            for rows in batches:
+                end = first + rows.batch.num_rows
+                if trying.suspects(first, end):
+                    again = self._trying(rows, first, predict, trying, columns, retries=0)
+                    for one in again.single_out(first, end):
+                        if isinstance(one, Answer):
+                            one.given.close()
+                        # What raises is told when its turn comes.
+                        given_up += isinstance(one, BadRow) and isinstance(one.error, RowFailed)
+                        if 0 <= most < given_up:
+                            return
+                first = end
+                if first >= trying.suspects_end:
+                    return
 
     def _answers(
         self,
@@ -217,7 +222,7 @@ class Worker:
         trying: Try,
         failed: FailedRows,
         answered: Answered,
-    ) -> Iterator[pa.Table]:
+    ) -> Generator[pa.Table]:
         """The output's rows, in order. The others go to `failed`; raises OverLimit."""
         columns, retries = Columns(), self._setting.config.retries_per_batch
 
@@ -226,16 +231,19 @@ class Worker:
             found = self._trying(rows, first, predict, trying, columns, retries)
             return found.single_out(first, first + rows.batch.num_rows)
 
-        batches = _numbered(_ahead(self._read(shard)))
-        for (first, rows), found in in_order(batches, tried, trying.at_once):
-            for one in found:
-                if isinstance(one, Answer):
-                    with one.given as pieces:
-                        yield from pieces
-                    answered.rows += one.end - one.first
-                else:
-                    row = self._setting.first_rows[shard.index] + one.row
-                    failed.add(rows.batch, one.row - first, row, one.error)
+        with (
+            contextlib.closing(ahead(self._read(shard))) as batches,
+            contextlib.closing(in_order(_numbered(batches), tried, trying.at_once)) as answers,
+        ):
+            for (first, rows), found in answers:
+                for one in found:
+                    if isinstance(one, Answer):
+                        with one.given as pieces:
+                            yield from pieces
+                        answered.rows += one.end - one.first
+                    else:
+                        row = self._setting.first_rows[shard.index] + one.row
+                        failed.add(rows.batch, one.row - first, row, one.error)
 
     def _trying(
         self,
@@ -264,7 +272,7 @@ class Worker:
 
         return Trying(call, refuse, retries, self._pause)
 
-    def _read(self, shard: Shard) -> Iterator[Converted]:
+    def _read(self, shard: Shard) -> Generator[Converted]:
         """The shard's rows, at most maxBatchRows at once, in the order of the input."""
         setting = self._setting
         how = Reading(setting.columns, setting.schema, setting.config.max_batch_rows)
@@ -287,16 +295,6 @@ def _numbered(batches: Iterator[Converted]) -> Iterator[tuple[int, Converted]]:
     for rows in batches:
         yield first, rows
         first += rows.batch.num_rows
-
-
-def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """`items`, the next one being made in a thread while the caller works on the last."""
-    end = object()
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = pool.submit(next, items, end)
-            yield item  # type: ignore[misc]  # not `end`
 
 
 def _counted(tables: Iterator[pa.Table]) -> Written:

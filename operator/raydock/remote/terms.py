@@ -96,7 +96,7 @@ def base_url(text: str, whose: str) -> str:
     if not host or not is_header_value(text.strip()) or " " in text.strip():
         # Without a URL as an example: the text goes through redactors, which would take it out.
         raise NotConfigured(
-            f"{whose} URL wants the form of http or https with a host, and besides a port and a path at most"
+            f"{whose} URL must begin with http or https and name a host; only a port and a path may follow"
         )
     return f"{text.strip().rstrip('/')}/"
 

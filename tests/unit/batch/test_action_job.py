@@ -442,14 +442,14 @@ def test_an_address_that_is_none_is_told_and_not_tried_again(
 ) -> None:
     monkeypatch.setenv("SYNAPSE_AGENT_TOKEN", TOKEN)
     monkeypatch.setenv("SYNAPSE_AGENT_URL", "agent.planted:8000")
-    with pytest.raises(Terminal, match="wants the form") as caught:
+    with pytest.raises(Terminal, match="must begin with http") as caught:
         ran(job(), tmp_path)
     assert caught.value.reason is Reason.INVALID_SPEC
     assert one.jobs["7"]["status"] == "FAILED"
-    assert "wants the form" in one.jobs["7"]["result"]["error"]
+    assert "must begin with http" in one.jobs["7"]["result"]["error"]
     assert "planted" not in f"{caught.value}{one.jobs['7']}"
     monkeypatch.setenv("SYNAPSE_HOST", "backend.planted")
-    with pytest.raises(Terminal, match="wants the form"):
+    with pytest.raises(Terminal, match="must begin with http"):
         ran(job(), tmp_path)
 
 

@@ -127,6 +127,23 @@ def test_after_a_death_rows_are_singled_out_one_batch_at_a_time(
     assert threads == {threading.current_thread()}
 
 
+@pytest.mark.parametrize("at_once", [1, MANY])
+def test_a_death_leaves_no_thread_to_the_collector(
+    module: Any, many: JobConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    before = set(threading.enumerate())
+
+    def predict(batch: pa.Table) -> pa.Table:
+        monkeypatch.setattr(Try, "_take_back", lambda *_: None)
+        raise Died
+
+    module.predict = predict
+    with pytest.raises(Died) as caught:
+        run(replace(many, concurrency=at_once), tmp_path)
+    assert caught.tb is not None  # holds every frame, and the generators in them
+    assert set(threading.enumerate()) == before
+
+
 def a_try(notes: Notes, at_once: int) -> Try:
     shard = Shard(0, 8, ())
     return Try(notes, "tries", shard, "one", batch_rows=4, limit_s=9, proven=lambda: True, at_once=at_once)
@@ -185,3 +202,19 @@ def test_a_loop_outlives_what_leaves_the_process() -> None:
     with pytest.raises(SystemExit):
         loop.run(leave())
     assert loop.run(stay()) == 7
+
+
+def test_a_loop_that_is_dropped_in_its_own_thread_is_closed() -> None:
+    before = set(threading.enumerate())
+    loops = [Loop()]
+    (thread,) = set(threading.enumerate()) - before
+    inner, is_done = loops[0]._loop, threading.Event()
+
+    def drop() -> None:
+        loops.clear()
+        is_done.set()
+
+    inner.call_soon_threadsafe(drop)
+    assert is_done.wait(20)
+    thread.join(20)
+    assert inner.is_closed()

@@ -58,7 +58,7 @@ def test_another_login_takes_the_place_of_the_first_but_for_the_agent(home: Path
     [
         pytest.param([], 2, "--host and --token", id="nobody to ask"),
         pytest.param(["--host", HOST], 2, "--token", id="nobody to ask for the token"),
-        pytest.param(["--host", "backend", "-t", "x"], 1, "https://HOST", id="no URL"),
+        pytest.param(["--host", "backend", "-t", "x"], 1, "must begin with http", id="no URL"),
         pytest.param(["--host", HOST, "-t", "a\nb"], 1, "one line of ASCII", id="no header"),
     ],
 )

@@ -169,7 +169,7 @@ def test_a_failure_tells_nothing_of_services_that_the_environment_names(server: 
 def test_a_broken_url_of_the_agent_is_told_as_a_failure(server: Backend, url: str) -> None:
     ran = Ran(server, "Doubles", {"x": 1}, SYNAPSE_AGENT_URL=url, SYNAPSE_AGENT_TOKEN=TOKEN)
     assert (ran.code, ran.patches[-1]["status"]) == (1, "FAILED")
-    assert ran.patches[-1]["result"]["error"].startswith("the capacity agent's URL wants the form of http")
+    assert ran.patches[-1]["result"]["error"].startswith("the capacity agent's URL must begin with http")
     assert "planted" not in json.dumps(server.jobs) + ran.err.getvalue()
 
 
@@ -177,7 +177,7 @@ def test_a_broken_url_of_the_backend_ends_the_process_with_words() -> None:
     out, err = io.StringIO(), io.StringIO()
     env = {"SYNAPSE_JOB_ID": "5", "SYNAPSE_HOST": "host.planted.example", "SYNAPSE_ACCESS_TOKEN": TOKEN}
     assert run(PluginEnvironment(env), out, err) == 1
-    assert "the backend's URL wants the form of http or https with a host" in err.getvalue()
+    assert "the backend's URL must begin with http or https and name a host" in err.getvalue()
     assert "<redacted" not in err.getvalue().splitlines()[-1]
     assert "planted" not in err.getvalue()
     assert out.getvalue() == ""
