@@ -187,7 +187,7 @@ def test_no_more_than_asked_and_one_are_taken_ahead() -> None:
     with_results = in_order(items(), lambda n: [n], MANY)
     assert next(with_results) == (0, [0])
     assert len(taken) == MANY + 1
-    with_results.close()  # type: ignore[attr-defined]  # a generator
+    with_results.close()
 
 
 def test_a_loop_outlives_what_leaves_the_process() -> None:
