@@ -346,9 +346,9 @@ async def test_what_no_backend_takes_is_refused_here(call: Callable[[BackendClie
 @pytest.mark.parametrize("url", ["", "agent.planted.example", "ftp://agent.planted.example", "http://", "http://h:x",
                                  "http://u:tok-planted-0001@h", "http://h?x=1", "http://h h"])  # fmt: skip
 def test_a_url_that_is_none_is_said_at_once(url: str) -> None:
-    with pytest.raises(ValueError, match="the backend's URL wants") as of_backend:
+    with pytest.raises(ValueError, match="the backend's URL must begin") as of_backend:
         BackendClient(url, TOKEN)
-    with pytest.raises(ValueError, match="the capacity agent's URL wants") as of_agent:
+    with pytest.raises(ValueError, match="the capacity agent's URL must begin") as of_agent:
         AgentClient(url, TOKEN)
     assert_clean(of_backend.value)
     assert_clean(of_agent.value)
