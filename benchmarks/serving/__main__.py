@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.serving.server import KEY
+from hack.node.ports import free_ports
 
 FRONT = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
@@ -23,7 +23,7 @@ VARIANTS: dict[str, dict[str, str]] = {"default proxy": {}, "HAProxy front": FRO
 
 def measured(variant: str, connections: int, seconds: float) -> dict[str, Any]:
     """One variant, in processes of its own."""
-    port, metrics, stats = _free_ports(3)
+    port, metrics, stats = map(str, free_ports(3))
     python_path = os.pathsep.join(str(Path(room).resolve()) for room in ("operator", "."))
     env = {
         **os.environ,  # noqa: TID251 - handed on to the children
@@ -64,14 +64,6 @@ def measured(variant: str, connections: int, seconds: float) -> dict[str, Any]:
         )
         figures: dict[str, Any] = json.loads(done.stdout)
         return figures
-
-
-def _free_ports(count: int) -> list[str]:
-    with contextlib.ExitStack() as open_now:
-        probes = [open_now.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [str(probe.getsockname()[1]) for probe in probes]
 
 
 def main() -> None:

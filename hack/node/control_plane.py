@@ -6,7 +6,6 @@ happens that a test did not do.
 
 from __future__ import annotations
 
-import socket
 import ssl
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from hack.node import build, components, keys
 from hack.node.components import Component
 from hack.node.layout import DOMAIN
+from hack.node.ports import free_ports
 from hack.node.progress import Progress, wait_for
 
 READY_LIMIT_S = 60.0
@@ -32,7 +32,7 @@ def control_plane(folder: Path) -> Iterator[Path]:
     `with` block, and with this process if it is killed. Raises NodeError when it does not get ready.
     """
     build.ensure(build.NODE[:1], Progress())
-    etcd_port, peer_port, api_port = _free_ports(3)
+    etcd_port, peer_port, api_port = free_ports(3)
     keys.ensure(folder / "pki", "control-plane", "127.0.0.1", "10.0.0.1", DOMAIN)
     server = f"https://127.0.0.1:{api_port}"
     kubeconfig = folder / "admin.kubeconfig"
@@ -77,15 +77,6 @@ def _answers(url: str, context: ssl.SSLContext) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on now."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def main(folder: Path) -> None:

@@ -3,7 +3,6 @@
 import http.client
 import http.server
 import os
-import socket
 import subprocess
 import time
 import urllib.request
@@ -16,6 +15,7 @@ from typing_extensions import override
 
 from hack.node import build
 from hack.node.layout import BIN
+from hack.node.ports import free_ports
 from hack.node.progress import Progress
 from tests.kit.answering import answering
 
@@ -45,9 +45,7 @@ def s3_server(folder: Path) -> Iterator[Server]:
     """It keeps objects in `folder`; the bucket BUCKET is there."""
     build.ensure(build.TESTS, Progress())
     (folder / BUCKET).mkdir(parents=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     argv = [
         str(BIN / "versitygw"),
         "--port",

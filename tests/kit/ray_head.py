@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hack.node.layout import REPOSITORY
+from hack.node.ports import free_ports
 
 PATIENCE_S = 120.0
 
@@ -65,6 +66,8 @@ def ray_head(env: Mapping[str, str]) -> Iterator[RayHead]:
             where / "ray" / "session_latest" / "logs",
         )
     finally:
+        if head.poll() is not None:
+            sys.stderr.write(f"the head ended by itself:\n{log.read_text()}")
         head.terminate()  # with --block it takes along all that it started
         head.wait(PATIENCE_S)
         shutil.rmtree(where, ignore_errors=True)
@@ -79,12 +82,3 @@ def _until_it_answers(port: int, head: "subprocess.Popen[bytes]", log: Path) -> 
         except OSError:
             time.sleep(0.2)  # nothing tells that it listens
     raise AssertionError(log.read_text())
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(one.getsockname()[1]) for one in held]
-    for one in held:
-        one.close()
-    return ports

@@ -8,7 +8,6 @@ import json
 import os
 import queue
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
+
+from hack.node.ports import free_ports
 
 ANSWER: Final = "answer "
 APP: Final = "app"
@@ -59,7 +60,7 @@ def ray_serve(python_path: Path, environment: Mapping[str, str] | None = None) -
     `environment`: more variables of the pod.
     """
     where = Path(tempfile.mkdtemp(prefix="rd"))  # short: Ray's socket paths are limited to 107 characters
-    port, metrics, stats = (_free_port() for _ in range(3))
+    port, metrics, stats = free_ports(3)
     env = {
         **os.environ,  # noqa: TID251 - handed on to the child
         "PYTHONPATH": os.pathsep.join(
@@ -93,13 +94,6 @@ def ray_serve(python_path: Path, environment: Mapping[str, str] | None = None) -
                 process.wait(60)
             process.kill()
             shutil.rmtree(where, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _serve(temp_dir: str, port: int) -> None:

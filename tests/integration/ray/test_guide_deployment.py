@@ -20,9 +20,10 @@ import pytest
 import pytest_asyncio
 
 from hack.node.layout import REPOSITORY
+from hack.node.ports import free_ports
 from tests.kit.agent import NO, Behaviour, agent, answers, behaving, dies, hangs
 from tests.kit.backend import Backend, backend
-from tests.kit.ray_head import free_ports, ray_head
+from tests.kit.ray_head import ray_head
 from tests.kit.ray_site import (
     AGENT_TOKEN,
     ECHOED,
