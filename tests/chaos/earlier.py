@@ -1,6 +1,6 @@
 """A result that lies in the output before the run begins: another job's, published by the same protocol."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -26,7 +26,7 @@ def publish(storage: Storage, rows: int) -> None:
     cuts = [rows * number // SHARDS for number in range(SHARDS + 1)]
     shards = tuple(Shard(number, cuts[number + 1] - cuts[number], ()) for number in range(SHARDS))
 
-    def compute(_: Plan, missing: Sequence[Shard]) -> Iterator[CommitRecord]:
+    def compute(_: Plan, missing: Sequence[Shard]) -> Generator[CommitRecord]:
         for shard in missing:
             name = ledger.new_data_file(shard.index, 1)
             with PartWriter(lambda name=name: storage.open_new(ledger.data_path(name))) as part:  # type: ignore[misc]

@@ -3,7 +3,7 @@
 import io
 import pickle
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -230,7 +230,7 @@ def test_a_store_that_cannot_be_used_is_told_in_its_words(
 
 def in_this_process(
     setting: Setting, shards: Sequence[Shard], _standby: object
-) -> Iterator[CommitRecord | None]:
+) -> Generator[CommitRecord | None]:
     """What engine.run does, without Ray: a worker gets the pickled setting, and one shard after the other."""
     worker = Worker(pickle.loads(pickle.dumps(setting)))
     for shard in (LOAD, *shards):
@@ -294,7 +294,7 @@ class Job:
         owner = Owner(self.storage, self.name, lambda _: None)
         return driver.run(self.ledger, owner, Counts(config, 1), steps)
 
-    def _compute(self, _: Plan, missing: Sequence[Shard]) -> Iterator[CommitRecord | None]:
+    def _compute(self, _: Plan, missing: Sequence[Shard]) -> Generator[CommitRecord | None]:
         for shard in missing:
             path = self.ledger.new_data_file(shard.index, 1)
             staged = self.ledger.data_path(path)

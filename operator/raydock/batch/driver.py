@@ -1,7 +1,8 @@
 """One attempt at a job, top to bottom. Safe to be killed anywhere, to run again, and to run twice at once."""
 
+import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
@@ -26,8 +27,9 @@ class Steps:
     """Raises Terminal(INPUT_INVALID)."""
     check_plan: Callable[[Plan], None]
     """Raises Terminal(INPUT_CHANGED)."""
-    run: Callable[[Plan, Sequence[Shard]], Iterator[CommitRecord | Overrun | None]]
-    """Commits the shards, or stops one with too many failed rows; None comes when a model is loaded."""
+    run: Callable[[Plan, Sequence[Shard]], Generator[CommitRecord | Overrun | None]]
+    """Commits the shards, or stops one with too many failed rows; None comes when a model is loaded. Closed,
+    it commits no more."""
     tell: Callable[[Report], None]
     """Takes the report each time it changes."""
 
@@ -67,8 +69,9 @@ def _run(ledger: Ledger, owner: Owner, counts: Counts, steps: Steps) -> JobOutpu
     counts.planned(plan.rows, len(plan.shards), list(committed.values()))
     steps.tell(counts.report)
     counts.refuse_too_many_failed()
-    with Beating(owner) as beating:
-        for event in steps.run(plan, [shard for shard in plan.shards if shard.index not in committed]):
+    missing = [shard for shard in plan.shards if shard.index not in committed]
+    with Beating(owner) as beating, contextlib.closing(steps.run(plan, missing)) as events:
+        for event in events:
             beating.refuse_lost_output()
             match event:
                 case None:

@@ -5,9 +5,11 @@ and another one in the worker. What goes through either is one small row for a s
 output crosses the object store.
 """
 
+import contextlib
 import logging
+import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, Final
 
 import ray
@@ -30,14 +32,20 @@ MODEL_LOADED: Final = None
 AT_STANDBY: Final = 2
 """Shards that wait at a standby worker: it need not wait for the driver between two."""
 
+READER: Final = "iter_threaded"
+"""Name of the thread in which Ray Data reads outcomes. It outlives their iterator by a tenth of a second, and
+what it then lets go of ends a process that has left Ray, with exit code 1 whatever its own was."""
+READER_ENDS_S: Final = 5.0
+
 Event = CommitRecord | Overrun | None
 
 
-def run(setting: Setting, shards: Sequence[Shard], standby: Any = None) -> Iterator[Event]:
+def run(setting: Setting, shards: Sequence[Shard], standby: Any = None) -> Generator[Event]:
     """Commit `shards`; yields each one's record as it comes, or its Overrun, and MODEL_LOADED once.
 
     `standby`: what `standby` gave, a worker that waits already and does all of them; None: there is none.
-    Raises Terminal or Retry with what a worker said, Retry(JOB_FAILED) when workers die.
+    Close it: then no worker goes on. Raises Terminal or Retry with what a worker said, Retry(JOB_FAILED) when
+    workers die.
     """
     if not shards:
         return
@@ -49,8 +57,9 @@ def run(setting: Setting, shards: Sequence[Shard], standby: Any = None) -> Itera
     else:
         outcomes = _by_ray_data(setting, shards)
     try:
-        for text in outcomes:
-            yield _event(loads(Outcome, text))
+        with contextlib.closing(outcomes):
+            for text in outcomes:
+                yield _event(loads(Outcome, text))
     except ray.exceptions.RayError as exc:
         raise Retry(Reason.JOB_FAILED, f"a worker of the job died: {_first_line(exc)}") from exc
 
@@ -89,7 +98,7 @@ class Standby:
         return str(self._worker({"shard": [descriptor]})["outcome"][0])
 
 
-def _by_standby(setting: Setting, shards: Sequence[Shard], worker: Any) -> Iterator[str]:
+def _by_standby(setting: Setting, shards: Sequence[Shard], worker: Any) -> Generator[str]:
     shared, waiting = ray.put(setting), deque[Any]()
     for shard in (LOAD, *shards):
         waiting.append(worker.outcome.remote(shared, dumps(shard)))
@@ -99,7 +108,7 @@ def _by_standby(setting: Setting, shards: Sequence[Shard], worker: Any) -> Itera
         yield ray.get(waiting.popleft())
 
 
-def _by_one_worker(setting: Setting, shards: Sequence[Shard]) -> Iterator[str]:
+def _by_one_worker(setting: Setting, shards: Sequence[Shard]) -> Generator[str]:
     worker = standby(setting.config.worker_cpus, setting.config.worker_gpus)
     try:
         yield from _by_standby(setting, shards, worker)
@@ -107,7 +116,7 @@ def _by_one_worker(setting: Setting, shards: Sequence[Shard]) -> Iterator[str]:
         dismiss(worker)  # its place is the next worker's, where the cluster is kept
 
 
-def _by_ray_data(setting: Setting, shards: Sequence[Shard]) -> Iterator[str]:
+def _by_ray_data(setting: Setting, shards: Sequence[Shard]) -> Generator[str]:
     _quiet()
     rows = [{"shard": dumps(shard)} for shard in (LOAD, *shards)]
     outcomes = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
@@ -124,11 +133,16 @@ def _by_ray_data(setting: Setting, shards: Sequence[Shard]) -> Iterator[str]:
         # A death counts for all shards that wait for this worker, too.
         max_task_retries=-1,
     )
-    batches: Iterator[Any] = iter(
-        outcomes.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
-    )
-    for batch in batches:
-        yield from batch.column("outcome").to_pylist()
+    batches: Any = iter(outcomes.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0))
+    try:
+        for batch in batches:
+            yield from batch.column("outcome").to_pylist()
+    finally:
+        with contextlib.suppress(ray.exceptions.RayError):  # of a cluster that is gone: that is told already
+            batches.close()
+        for thread in threading.enumerate():
+            if thread.name == READER:
+                thread.join(READER_ENDS_S)
 
 
 def _event(outcome: Outcome) -> Event:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -79,6 +80,26 @@ async def growing(batch: list[dict]):
         yield [{"_row": at, "part": part} for part in range(row["id"] % 3)]
 """
 DRIVE = "import sys; from raydock.batch.__main__ import main; sys.exit(main(*sys.argv[1:]))"
+LEAVE = """
+import pathlib, sys, threading, time
+from raydock.batch.__main__ import main
+from raydock.batch.report import Counts
+
+def leave(*_):
+    while len(list(pathlib.Path(sys.argv[2]).glob("data/out/_staging/*/ledger/*.json"))) < 6:
+        time.sleep(0.05)
+    raise RuntimeError("has seen enough")
+
+def acquire(self, blocking=True, timeout=None, quick=threading.Semaphore.acquire):
+    return quick(self, blocking, timeout and 20 * timeout)  # for what ends on a busy machine only
+
+threading.Semaphore.acquire = acquire
+Counts.committed = leave
+code = main(*sys.argv[1:])
+print("threads:", *(thread.name for thread in threading.enumerate()))
+sys.exit(code)
+"""
+"""Leaves Ray Data with outcomes that nobody took."""
 
 
 @pytest.fixture(scope="module")
@@ -133,12 +154,14 @@ def job() -> JobConfig:
     )
 
 
-def start(job: JobConfig, claims: Path, cluster: str, attempt: int = 1) -> subprocess.Popen[str]:
+def start(
+    job: JobConfig, claims: Path, cluster: str, attempt: int = 1, program: str = DRIVE
+) -> subprocess.Popen[str]:
     file = claims / f"job-{job.uid}.json"
     file.write_text(dumps(job))
     environment = {**os.environ, "RAY_ADDRESS": cluster, "RAYDOCK_ATTEMPT": str(attempt)}  # noqa: TID251 - a child's
     return subprocess.Popen(
-        [sys.executable, "-c", DRIVE, str(file), str(claims), "no-token"],
+        [sys.executable, "-c", program, str(file), str(claims), "no-token"],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -232,6 +255,18 @@ def test_two_drivers_at_once_publish_one_output(job: JobConfig, claims: Path, cl
     ended = [finish(driver) for driver in drivers]
     assert [code for code, _ in ended] == [0, 0], ended
     assert_exact(output_of(claims))
+
+
+def test_a_driver_that_ends_early_leaves_no_thread_of_ray_data_at_work(
+    job: JobConfig, claims: Path, cluster: str
+) -> None:
+    driver = start(job, claims, cluster, program=LEAVE)
+    code, said = finish(driver)
+    assert (code, "has seen enough" in said) == (1, True), said
+    (threads,) = re.findall("^threads: (.*)", said, re.MULTILINE)
+    # Of Ray, for the life of the process, and none of them holds references to objects.
+    idle = {"PythonGCThread", "ray_listen_error_messages", "ray_print_logs", "Prefetcher"}
+    assert set(threads.split()) - idle - {"data-usage-metrics-poller"} == {"MainThread"}
 
 
 def test_a_model_that_raises_fails_the_job_with_its_traceback(

@@ -5,7 +5,7 @@ import io
 import json
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Final
 
 from typing_extensions import override
@@ -391,7 +391,7 @@ class Process:
         owner = Owner(self.storage, job, self.storage.disk.sleep)
         return driver.run(ledger, owner, Counts(config, 1), steps)
 
-    def _compute(self, ledger: Ledger, missing: Sequence[Shard]) -> Iterator[CommitRecord | None]:
+    def _compute(self, ledger: Ledger, missing: Sequence[Shard]) -> Generator[CommitRecord | None]:
         for shard in missing:
             self.computed.append(shard.index)
             rows = [shard.index * 2, shard.index * 2 + 1]

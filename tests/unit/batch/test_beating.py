@@ -1,7 +1,7 @@
 """The signs of life that a driver gives beside its work."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import pytest
@@ -47,7 +47,7 @@ def test_a_beat_is_over_before_the_end_takes_its_entry_away(
     storage = Sluggish(tmp_path)
     ledger = Ledger(storage, JOB)
 
-    def compute(_: Plan, missing: Sequence[Shard]) -> Iterator[CommitRecord]:
+    def compute(_: Plan, missing: Sequence[Shard]) -> Generator[CommitRecord]:
         assert storage.beating.wait(10)
         for shard in missing:
             yield ledger.commit(CommitRecord(shard.index, "", 0, 0, 0, "", 1))

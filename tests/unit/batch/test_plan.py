@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
@@ -232,6 +232,6 @@ def test_a_plan_is_checked_unless_it_was_made_just_now(whose: str, claims: Path)
     assert checked == ([] if whose == "its own" else [known])
 
 
-def stopped(*_: object) -> Iterator[None]:
+def stopped(*_: object) -> Generator[None]:
     """In place of the workers."""
     raise Terminal(Reason.JOB_FAILED, "as far as this goes")
