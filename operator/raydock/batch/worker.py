@@ -304,7 +304,8 @@ def _counted(tables: Iterator[pa.Table]) -> Written:
 
 def _write(tables: Iterator[pa.Table], open_file: Callable[[], Any]) -> Written:
     """All `tables` in one file, each encoded and summed in a thread while the next one is being made."""
-    with ThreadPoolExecutor(1) as pool, PartWriter(open_file) as part:
+    # The thread ends before the file does: nobody writes to one that is given up.
+    with PartWriter(open_file) as part, ThreadPoolExecutor(1) as pool:
         going = pool.submit(lambda: None)
         for table in tables:
             going.result()
