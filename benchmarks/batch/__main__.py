@@ -103,7 +103,7 @@ def main() -> None:
     """Print a line a way and input."""
     wanted = argparse.ArgumentParser(description=__doc__)
     wanted.add_argument("--rows", type=int, nargs="*", default=[1_000_000, 5_000_000])
-    wanted.add_argument("--images", type=int, nargs="*", default=[5_000])
+    wanted.add_argument("--images", type=int, nargs="*", default=[5_000, 50_000])
     wanted.add_argument("--rounds", type=int, default=2)
     wanted.add_argument("--passes", type=int, default=3)
     wanted.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))

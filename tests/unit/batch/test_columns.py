@@ -16,8 +16,10 @@ from raydock.batch.inputs import columns as conversion
 from raydock.batch.inputs import of
 from raydock.batch.inputs.columns import Converter
 from raydock.batch.inputs.media import type_of
+from raydock.batch.inputs.place import Stat
 from raydock.batch.inputs.places import Places
 from raydock.batch.inputs.reading import Reading
+from raydock.batch.inputs.volumes import Volumes
 from raydock.errors import Terminal
 from raydock.reasons import Reason
 from raydock.wire.job import ColumnHandling, FilesInput, JobConfig
@@ -342,6 +344,25 @@ def test_listed_files_are_read_into_the_named_column(claims: Path) -> None:
     given, carried, _ = seen(config, claims)
     assert given == [{"image": content} for content in (PNG, b"b" * 1000, b"", b"text")]
     assert carried == [{"image": uri} for uri in ALL]
+
+
+def test_a_listed_file_is_looked_at_once_before_it_is_read(
+    claims: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    plain = Volumes.stat
+
+    def noting(self: Volumes, uri: str) -> Stat:
+        looked.append(uri)
+        return plain(self, uri)
+
+    monkeypatch.setattr(Volumes, "stat", noting)
+    files = FilesInput("pvc://data/img/", column="picture", convert_to="RawBytes")
+    given, carried, told = seen(job(files=files), claims)
+    assert len(given) == len(carried) == 4
+    assert told == []
+    uris = [row["picture"] for row in carried]
+    assert sorted(looked) == sorted(2 * uris)  # once for the plan
 
 
 @pytest.mark.parametrize(

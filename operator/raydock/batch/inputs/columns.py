@@ -185,6 +185,9 @@ class _Batch:
         return {file: found for file, found in tried.items() if not isinstance(found, _Broken)}
 
     def _size(self, file: _File) -> int:
+        known = self._rows.sizes.get(file.uri)
+        if known is not None:  # to look once more costs as much as to read a small file
+            return 0 if file.way == "Path" else known
         if file.way == "Path":
             self._places.of(file.uri).path(file.uri)
             return 0

@@ -8,7 +8,7 @@ from raydock.batch.inputs.at_once import each, threads
 from raydock.batch.inputs.find import compiled_pattern, listed, matching, none_found
 from raydock.batch.inputs.place import Unreadable
 from raydock.batch.inputs.places import Places
-from raydock.batch.inputs.reading import Found, Reading, invalid, refuse_any_changed, unread
+from raydock.batch.inputs.reading import Found, Reading, Rows, invalid, refuse_any_changed, unread
 from raydock.batch.shards import InputFile, Shard
 from raydock.wire.job import FilesInput, JobConfig
 
@@ -28,13 +28,15 @@ def look(config: JobConfig, given: FilesInput, places: Places) -> Found:
         return Found((given.column,), listed=tuple(each(pool, lambda uri: _seen(uri, places), uris)))
 
 
-def read(shard: Shard, how: Reading, places: Places) -> Iterator[pa.RecordBatch]:
+def read(shard: Shard, how: Reading, places: Places) -> Iterator[Rows]:
     """URIs of the files of `shard`, at most `how.most` at once. Raises Terminal(INPUT_CHANGED), OSError."""
     with threads() as pool:
         for begin in range(0, shard.rows, how.most):
             files = shard.files[begin : begin + how.most]
             refuse_any_changed(files, places, pool)
-            yield pa.record_batch([pa.array([file.uri for file in files], pa.string())], list(how.columns))
+            uris = pa.array([file.uri for file in files], pa.string())
+            sizes = {file.uri: file.size for file in files}
+            yield Rows(pa.record_batch([uris], list(how.columns)), sizes=sizes)
 
 
 def _seen(uri: str, places: Places) -> InputFile:

@@ -37,8 +37,7 @@ def read(
     Raises OSError, ArrowException, Terminal(INPUT_INVALID or INPUT_CHANGED).
     """
     if config.files is not None:
-        for batch in listing.read(shard, how, places):
-            yield Rows(batch)
+        yield from listing.read(shard, how, places)
     chosen = Filter.of(config)
     for span in shard.spans:
         folder = None if config.sql is not None else folder_of(span.uri) or None

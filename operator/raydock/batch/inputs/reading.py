@@ -1,8 +1,8 @@
 """What every kind of input gives to planning, and takes and gives when a worker reads."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -53,6 +53,8 @@ class Rows:
     batch: pa.RecordBatch
     folder: str | None = None
     """URI of the folder that their file lies in: relative paths in them begin there. None: they have none."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of those files that they name, by URI, whose size was looked at already."""
 
 
 def invalid(message: str) -> Terminal:

@@ -15,7 +15,6 @@ from raydock.batch.inputs.place import Listing, Place, Stat, Unreadable
 from raydock.wire.paths import claim_of, claim_path
 
 SCHEME: Final = "pvc://"
-_CLAIM: Final = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
 _WILDCARD: Final = re.compile(r"[*?\[]")
 
 
@@ -103,9 +102,6 @@ class Volumes(Place):
         return where, found
 
     def _local(self, uri: str) -> str:
-        claim = claim_of(uri)
-        if claim is None or not _CLAIM.fullmatch(claim):
-            raise Unreadable("want pvc://CLAIM/PATH")
         try:
             return claim_path(uri, self._claims_dir)
         except ValueError as exc:
