@@ -171,6 +171,26 @@ def test_a_table_cannot_name_what_is_outside_its_volume(claims: Path) -> None:
     assert all("it leads out of the table's volume" in one for one in told)
 
 
+def test_a_link_that_takes_the_name_of_a_file_is_not_followed(
+    claims: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, file = "pvc://data/img/deep/b.bin", claims / "data/img/deep/b.bin"
+    places, plain = Places(str(claims)), os.readlink
+
+    def swapping(path: str) -> str:
+        found = plain(path)
+        file.unlink()
+        file.symlink_to(claims.parent / "secret")
+        return found
+
+    monkeypatch.setattr(os, "readlink", swapping)
+    assert places.read(uri, 1000) == b"b" * 1000
+    file.unlink()
+    file.write_bytes(b"c")
+    with places.open(uri) as opened:
+        assert opened.read() == b"c"
+
+
 def test_batches_are_cut_by_the_bytes_that_they_hold(claims: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversion, "PIECE_BYTES", 600)
     config = paths(*["pvc://data/img/a.png"] * 5, "pvc://data/img/deep/b.bin", "pvc://data/img/a.png")

@@ -1,5 +1,6 @@
 """`pvc://CLAIM/PATH`: files of PersistentVolumeClaims, mounted by name in one folder."""
 
+import contextlib
 import glob
 import os
 import posixpath
@@ -43,18 +44,19 @@ class Volumes(Place):
 
     @override
     def stat(self, uri: str) -> Stat:
-        _, found = self._seen(uri)
-        return Stat(found.st_size, str(found.st_mtime_ns))
+        with self._held(uri) as (_, found):
+            return Stat(found.st_size, str(found.st_mtime_ns))
 
     @override
     def open(self, uri: str) -> pa.NativeFile:
-        return pa.OSFile(self.path(uri), "rb")
+        with self._held(uri) as (path, _):
+            return pa.OSFile(path, "rb")
 
     @override
     def read(self, uri: str, most: int) -> bytes:
-        with open(self.path(uri), "rb") as file:  # noqa: PTH123 - text is enough, see find
+        with self._held(uri) as (path, found), open(path, "rb") as file:  # noqa: PTH123 - text is enough, see find
             # Not as many as there may be at most: room for all of them would be made first.
-            content = file.read(min(os.fstat(file.fileno()).st_size, most) + 1)
+            content = file.read(min(found.st_size, most) + 1)
         if len(content) > most:
             raise Unreadable(f"it has more than {most >> 20} MiB: write convertTo: Path and open it yourself")
         return content
@@ -65,8 +67,8 @@ class Volumes(Place):
 
     @override
     def path(self, uri: str) -> str:
-        where, _ = self._seen(uri)
-        return where
+        with self._held(uri):
+            return self._local(uri)
 
     @override
     def beside(self, folder: str, path: str) -> str:
@@ -81,25 +83,30 @@ class Volumes(Place):
     def told(self, uri: str) -> str:
         return uri
 
-    def _seen(self, uri: str) -> tuple[str, os.stat_result]:
-        """Path and state of a regular file of the volume. Raises Unreadable, FileNotFoundError, OSError."""
-        where = self._local(uri)
+    @contextlib.contextmanager
+    def _held(self, uri: str) -> Iterator[tuple[str, os.stat_result]]:
+        """A regular file of the volume: its state, and a path that leads to it even if its name is taken.
+
+        Raises Unreadable, FileNotFoundError, OSError.
+        """
         try:
-            handle = os.open(where, os.O_PATH | os.O_CLOEXEC)
+            handle = os.open(self._local(uri), os.O_PATH | os.O_CLOEXEC)
         except FileNotFoundError:
             self._refuse_unmounted(uri)
             raise
+        held = f"/proc/self/fd/{handle}"
         try:
             # The kernel says where the path led: to follow each folder of it is too slow for a million files.
-            real, found = os.readlink(f"/proc/self/fd/{handle}"), os.fstat(handle)  # noqa: PTH115 - as in find
+            real, found = os.readlink(held), os.fstat(handle)  # noqa: PTH115 - as in find
+            # Names in a table are written by whoever fills the volume, and the pod holds the job's token.
+            if not f"{real}/".startswith(f"{self._real_dir}/"):
+                raise Unreadable("it is a link that leads out of its volume")
+            if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for, without end
+                kind = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
+                raise Unreadable(f"it is {kind}")
+            yield held, found
         finally:
             os.close(handle)
-        # What a table names is written by whoever fills the volume, and the pod holds a token of the job's.
-        if not f"{real}/".startswith(f"{self._real_dir}/"):
-            raise Unreadable("it is a link that leads out of its volume")
-        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for, without end
-            raise Unreadable("it is a folder" if stat.S_ISDIR(found.st_mode) else "it is no regular file")
-        return where, found
 
     def _local(self, uri: str) -> str:
         try:
